@@ -1,0 +1,163 @@
+"""The kernel library as trading processes use it: built when needed, loaded with ctypes.
+
+    kernels = load("ahead")          # or "jit": the same code under numba, for debugging
+    kernels.ring_claim(address)      # int64 in, int64 out, the interpreter lock released
+
+The library's name carries a hash over every kernel source, the versions of numba and llvmlite, and
+the CPU it is for: when one of them changes, another file is built. Nothing here imports numba
+unless "jit" is asked for.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import hashlib
+import importlib
+import importlib.metadata
+import json
+import os
+import platform
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
+
+ROOT = Path(__file__).resolve().parent.parent
+BUILD_FOLDER = ROOT / ".build"
+# Packages whose sources make up the kernels, and the modules whose import registers exports.
+# Names, not imports: the stages stand above this package.
+SOURCE_PACKAGES = ("shm", "runtime", "feed", "engine", "risk", "executor")
+KERNEL_MODULES = (
+    "shm.rings",
+    "shm.histograms",
+    "runtime.clocks",
+    "runtime.waits",
+    "feed.loop",
+    "engine.loop",
+    "risk.loop",
+    "executor.loop",
+)
+BASELINE_CPU = "x86-64-v3"
+
+
+class KernelError(RuntimeError):
+    """The kernel library could not be built or loaded."""
+
+
+class Kernels(SimpleNamespace):
+    """The exported kernels as attributes, each a callable of integers."""
+
+    mode: str
+    build_hash: int
+    path: str
+
+    def __getattr__(self, name: str) -> Callable[..., int]:
+        raise AttributeError(f"no such kernel: {name} (mode {self.mode})")
+
+
+def _cpu_identity() -> str:
+    text = Path("/proc/cpuinfo").read_text()
+    wanted = ("model name", "flags", "Features", "CPU part")
+    lines = [line for line in text.split("\n\n")[0].splitlines() if line.startswith(wanted)]
+    return platform.machine() + "|".join(lines)
+
+
+def build_hash(cpu: str = "host") -> int:
+    """Return 63 bits over sources, numba, llvmlite, Python and the CPU the library is for."""
+    digest = hashlib.sha256()
+    for package in SOURCE_PACKAGES:
+        for path in sorted((ROOT / package).rglob("*.py")):
+            digest.update(f"{path.relative_to(ROOT)}\0".encode())
+            digest.update(path.read_bytes())
+    for name in ("numba", "llvmlite"):
+        digest.update(importlib.metadata.version(name).encode())
+    digest.update(sys.version.encode())
+    digest.update((cpu if cpu != "host" else _cpu_identity()).encode())
+    return int.from_bytes(digest.digest()[:8], "little") >> 1
+
+
+def compiler() -> str:
+    """Return the C compiler that links the library, or "" when there is none."""
+    wanted = os.environ.get("CC", "")
+    for name in (wanted, "cc", "gcc", "clang"):
+        if name and shutil.which(name):
+            return name
+    return ""
+
+
+def ensure_built(cpu: str = "host") -> Path:
+    """Return the library for the current sources and CPU, building it if it is not there.
+
+    Raises:
+        KernelError: there is no C compiler, or the build failed; the message holds its output.
+    """
+    path = BUILD_FOLDER / f"kernels-{build_hash(cpu):016x}.so"
+    if path.exists() and path.with_suffix(".json").exists():
+        return path
+    linker = compiler()
+    if not linker:
+        raise KernelError("no C compiler found (cc, gcc, clang): kernels cannot be linked")
+    # IR is not available for functions that numba loads from its disk cache: build without one.
+    environment = {k: v for k, v in os.environ.items() if not k.startswith("NUMBA_")}
+    command = [sys.executable, "-m", "runtime.kernel_build", str(path), *KERNEL_MODULES]
+    command += ["--cpu", cpu, "--compiler", linker]
+    done = subprocess.run(
+        command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False
+    )
+    if done.returncode != 0:
+        raise KernelError(f"kernel build failed: exit={done.returncode}\n{done.stderr.strip()}")
+    _forget_old_builds(path)
+    return path
+
+
+def _forget_old_builds(keep: Path) -> None:
+    # Sources change often while developing; three generations are enough to go back and forth.
+    libraries = sorted(BUILD_FOLDER.glob("kernels-*.so"), key=lambda p: p.stat().st_mtime)
+    for old in libraries[:-3]:
+        if old != keep:
+            old.unlink(missing_ok=True)
+            old.with_suffix(".json").unlink(missing_ok=True)
+
+
+def load(mode: str = "ahead", cpu: str = "host") -> Kernels:
+    """Load the kernels.
+
+    Args:
+        mode: "ahead" loads the library (building it first if needed), "jit" compiles in process.
+        cpu: "host" or an LLVM CPU name such as `BASELINE_CPU`.
+
+    Raises:
+        KernelError: unknown mode, or as `ensure_built`.
+    """
+    if mode == "jit":
+        return _load_jit()
+    if mode != "ahead":
+        raise KernelError(f"kernels must be ahead or jit: kernels={mode}")
+    path = ensure_built(cpu)
+    manifest: dict[str, int] = json.loads(path.with_suffix(".json").read_text())
+    library = ctypes.CDLL(str(path), use_errno=True)
+    kernels = Kernels(mode=mode, build_hash=int(path.stem.rpartition("-")[2], 16), path=str(path))
+    for name, count in manifest.items():
+        function = getattr(library, name)
+        function.argtypes = [ctypes.c_int64] * count
+        function.restype = ctypes.c_int64
+        setattr(kernels, name, function)
+    return kernels
+
+
+def _load_jit() -> Kernels:
+    for name in KERNEL_MODULES:
+        importlib.import_module(name)
+    from numba import types
+
+    from shm.compiled import EXPORTS, interpreted
+
+    kernels = Kernels(mode="jit", build_hash=build_hash(), path="")
+    for name, entry in EXPORTS.items():
+        if not interpreted():
+            # Compiled before the fork, so that the stages share the result.
+            entry.function.compile((types.int64,) * entry.argument_count)
+        setattr(kernels, name, entry.function)
+    return kernels

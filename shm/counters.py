@@ -1,0 +1,180 @@
+"""The counters: one row each, one writer each, read by whoever looks in from outside.
+
+The hot path counts, the cold path logs. A counter is one int64 in the block of its owner; blocks of
+different owners are whole pages apart, so counting never moves a line between cores.
+"""
+
+from __future__ import annotations
+
+import ctypes
+from dataclasses import dataclass
+
+BLOCK_COUNT_MAX = 64  # counters per owner
+BLOCK_SIZE = BLOCK_COUNT_MAX * 8
+OWNERS = ("feed", "engine", "risk", "executor", "supervisor")
+
+
+@dataclass(frozen=True)
+class Counter:
+    """One row: where it counts, what it is called, what one count means."""
+
+    owner: str
+    label: str
+    meaning: str
+
+
+COUNTERS: tuple[Counter, ...] = (
+    Counter("feed", "frames", "WebSocket data frames received"),
+    Counter("feed", "bytes", "bytes received on market connections"),
+    Counter("feed", "events", "records written to the market ring"),
+    Counter("feed", "trades", "trades among them"),
+    Counter("feed", "best", "best bid and offer updates among them"),
+    Counter("feed", "levels", "level changes among them"),
+    Counter("feed", "empty_updates", "depth updates without a level"),
+    Counter("feed", "stale_updates", "depth updates older than the snapshot, dropped by rule"),
+    Counter("feed", "gaps", "depth updates whose pu did not equal the last u"),
+    Counter("feed", "snapshots", "depth snapshots applied"),
+    Counter("feed", "snapshots_too_old", "snapshots taken again because they did not bridge"),
+    Counter("feed", "fallback", "messages decoded by the JSON library"),
+    Counter("feed", "malformed", "messages no decoder could read, dropped"),
+    Counter("feed", "off_grid", "prices or quantities that are no whole tick or lot, dropped"),
+    Counter("feed", "ignored", "messages of kinds that are not used"),
+    Counter("feed", "control_frames", "pings, pongs and closes"),
+    Counter("feed", "connects", "connections established"),
+    Counter("feed", "disconnects", "connections lost"),
+    Counter("feed", "overflows", "buffers that were too small; the book was made invalid"),
+    Counter("feed", "duplicates", "trades and quotes not newer than the last one, dropped"),
+    Counter("engine", "events", "market events read"),
+    Counter("engine", "laps", "times the market ring overtook the engine"),
+    Counter("engine", "evaluations", "times the eight signals were computed"),
+    Counter("engine", "candidates", "entries that a strategy proposed"),
+    Counter("engine", "signals", "signals written"),
+    Counter("engine", "signals_momentum", "of the momentum strategy"),
+    Counter("engine", "signals_mean_reversion", "of the mean reversion strategy"),
+    Counter("engine", "signals_order_flow", "of the order flow strategy"),
+    Counter("engine", "cooled_down", "entries held back by the cool-down"),
+    Counter("engine", "unconfirmed", "entries below threshold, confidence or confirmations"),
+    Counter("engine", "ring_full", "signals rejected because the ring was full"),
+    Counter("engine", "out_of_window", "levels kept in the far table"),
+    Counter("engine", "recentres", "times a book window moved"),
+    Counter("engine", "far_overflow", "levels lost because the far table was full"),
+    Counter("engine", "crossed", "books found crossed after an update"),
+    Counter("engine", "refused", "events refused: unknown symbol, bad price, time backwards"),
+    Counter("engine", "reports", "reports observed"),
+    Counter("engine", "invalidations", "books made invalid"),
+    Counter("risk", "events", "market events read"),
+    Counter("risk", "laps", "times the market ring overtook risk"),
+    Counter("risk", "signals", "signals read"),
+    Counter("risk", "accepted", "signals that became an entry order"),
+    Counter("risk", "rejected", "signals refused, for whatever reason"),
+    Counter("risk", "rejected_halted", "refused: entries are not allowed"),
+    Counter("risk", "rejected_stale", "refused: price or signal too old"),
+    Counter("risk", "rejected_duplicate", "refused: the symbol has a position or an entry"),
+    Counter("risk", "rejected_positions", "refused: too many positions"),
+    Counter("risk", "rejected_notional", "refused: order or gross notional"),
+    Counter("risk", "rejected_size", "refused: below the venue's minimum"),
+    Counter("risk", "rejected_rate", "refused: too many orders a second"),
+    Counter("risk", "rejected_collar", "refused: price too far from the market"),
+    Counter("risk", "rejected_drawdown", "refused: drawdown limit"),
+    Counter("risk", "rejected_ring", "refused: the order ring was full"),
+    Counter("risk", "rejected_disabled", "refused: the strategy is switched off"),
+    Counter("risk", "orders", "orders written"),
+    Counter("risk", "exits", "exit orders among them"),
+    Counter("risk", "exit_stop", "by the initial or moved stop"),
+    Counter("risk", "exit_target", "by the target"),
+    Counter("risk", "exit_partial", "half closed at one initial risk"),
+    Counter("risk", "exit_trailing", "by the trailing stop"),
+    Counter("risk", "exit_time", "by the time limit"),
+    Counter("risk", "exit_reversal", "by an opposite signal"),
+    Counter("risk", "exit_flatten", "because all positions were to be closed"),
+    Counter("risk", "exit_retries", "exits sent again after a rejection or a remainder"),
+    Counter("risk", "reports", "reports read"),
+    Counter("risk", "fills", "fills applied"),
+    Counter("risk", "duplicate_fills", "fills already applied, ignored"),
+    Counter("risk", "round_trips", "positions opened and closed again"),
+    Counter("risk", "unknown_reports", "reports of orders or positions that are not ours"),
+    Counter("executor", "orders", "orders read"),
+    Counter("executor", "sent", "order requests sent"),
+    Counter("executor", "sent_rest", "of these over REST"),
+    Counter("executor", "acked", "orders the venue accepted"),
+    Counter("executor", "rejected", "orders the venue rejected"),
+    Counter("executor", "not_sent", "orders refused before sending: stale, table full, halted"),
+    Counter("executor", "fills", "fills reported"),
+    Counter("executor", "unknown", "orders whose outcome was unknown and had to be queried"),
+    Counter("executor", "queries", "order queries made"),
+    Counter("executor", "duplicate_events", "user-data events already applied"),
+    Counter("executor", "foreign_events", "user-data events of orders that are not ours"),
+    Counter("executor", "reconciliations", "comparisons with the venue"),
+    Counter("executor", "mismatches", "differences found by them"),
+    Counter("executor", "orders_lost", "orders whose fate is unknown at the end"),
+    Counter("executor", "orders_duplicated", "orders that the venue saw more than once"),
+    Counter("executor", "reconnects", "connections established again"),
+    Counter("executor", "malformed", "messages that could not be read"),
+    Counter("executor", "venue_matches", "1 = the last comparison found everything equal"),
+    Counter("executor", "cancels", "cancel requests sent"),
+    Counter("executor", "clock_measures", "measurements of the venue clock"),
+    Counter("executor", "ring_full", "reports that waited because the ring was full"),
+    Counter("supervisor", "restarts", "stages started again"),
+    Counter("supervisor", "halts", "times trading was halted"),
+)
+
+
+def _number() -> dict[str, int]:
+    used = dict.fromkeys(OWNERS, 0)
+    offsets: dict[str, int] = {}
+    for counter in COUNTERS:
+        key = f"{counter.owner}.{counter.label}"
+        assert key not in offsets, f"two counters of one name: {key}"
+        index = used[counter.owner]
+        assert index < BLOCK_COUNT_MAX, f"too many counters: owner={counter.owner}"
+        offsets[key] = index * 8
+        used[counter.owner] = index + 1
+    return offsets
+
+
+# Byte offset of each counter from the start of its owner's block.
+OFFSETS: dict[str, int] = _number()
+
+
+def offset(key: str) -> int:
+    """Return a counter's byte offset within its owner's block, for kernels."""
+    return OFFSETS[key]
+
+
+def block_offset(owner: str) -> int:
+    """Return the byte offset of an owner's block within the counter area."""
+    return OWNERS.index(owner) * BLOCK_SIZE
+
+
+AREA_SIZE = len(OWNERS) * BLOCK_SIZE
+
+
+class CounterArea:
+    """Read and write counters from plain Python, over the area at `address`."""
+
+    def __init__(self, address: int) -> None:
+        self.address = address
+
+    def _word(self, key: str) -> ctypes.c_int64:
+        owner = key.partition(".")[0]
+        return ctypes.c_int64.from_address(self.address + block_offset(owner) + OFFSETS[key])
+
+    def get(self, key: str) -> int:
+        """Return the value of `owner.label`."""
+        return self._word(key).value
+
+    def add(self, key: str, amount: int = 1) -> None:
+        """Count up; only the owner may."""
+        self._word(key).value += amount
+
+    def set(self, key: str, value: int) -> None:
+        """Set a counter that states a condition; only the owner may."""
+        self._word(key).value = value
+
+    def block(self, owner: str) -> int:
+        """Return the address of an owner's block, for kernels."""
+        return self.address + block_offset(owner)
+
+    def as_dict(self, owner: str = "") -> dict[str, int]:
+        """Return all counters, or those of one owner, by `owner.label`."""
+        return {key: self.get(key) for key in OFFSETS if key.startswith(owner)}
