@@ -1,0 +1,163 @@
+"""Knobs of system_config.yaml: processors, memory, rings, supervision, levels of optimisation."""
+
+from config.knob import Knob
+
+_FILE = "system"
+
+SYSTEM = (
+    Knob(
+        _FILE, "system.instance", "str", "", "scalping",
+        pattern=r"[a-z][a-z0-9_-]{0,30}",
+        pattern_meaning="a small letter, then up to 30 of a-z, 0-9, _ and -",
+        meaning="Name of this system; two on one machine need two names",
+    ),
+    Knob(
+        # 1023 is the last processor that the kernel's default affinity mask can name.
+        _FILE, "system.cpu_cores", "list[int]", "core", (0, 1, 2, 3), 0, 1023,
+        n_item_min=1, n_item_max=64, unique=True,
+        meaning="Cores given to feed, engine, risk and executor in this order; the ones that do "
+        "not exist are left out with a warning",
+    ),
+    Knob(
+        _FILE, "system.memory_pools", "bool", "", True,
+        meaning="Take orders and positions from pre-allocated pools",
+    ),
+    Knob(
+        _FILE, "system.cache_alignment", "int", "bytes", 64,
+        choices=(64, 128),
+        meaning="Alignment of pool entries; 128 keeps prefetched line pairs apart",
+    ),
+    Knob(
+        _FILE, "system.numa_optimization", "bool", "", True,
+        meaning="Place memory by node; holds only with optimization.NUMA_OPTIMIZATION",
+    ),
+    Knob(
+        _FILE, "system.wait_strategy", "str", "", "auto",
+        choices=("spin", "yield", "sleep", "block", "auto"),
+        meaning="How a stage waits; auto spins on a core of its own, else yields, then blocks",
+    ),
+    Knob(
+        _FILE, "system.idle_before_block_us", "int", "µs", 200, 0, 1_000_000,
+        "Idle time after which auto blocks",
+    ),
+    Knob(
+        _FILE, "system.lock_memory", "bool", "", False,
+        meaning="Lock the pages of every process in memory (mlock), where permitted",
+    ),
+    Knob(
+        _FILE, "system.kernels", "str", "", "ahead",
+        choices=("ahead", "jit"),
+        meaning="Kernels from the library built ahead of time, or compiled by numba at start for "
+        "debugging; KERNELS in the environment overrides it",
+    ),
+)  # fmt: skip
+
+PERFORMANCE = (
+    Knob(
+        _FILE, "performance.processing_cycle_ms", "int", "ms", 100, 1, 10_000,
+        "Interval of housekeeping: heartbeat, counters, log lines",
+    ),
+    Knob(
+        _FILE, "performance.signal_cooldown_sec", "float", "s", 5.0, 0.0, 3600.0,
+        "Time after a signal before the same symbol may give another",
+    ),
+    Knob(
+        _FILE, "performance.cache_size", "int", "orders", 2000, 64, 1_000_000,
+        "Slots of the order table",
+    ),
+    Knob(
+        _FILE, "performance.queue_size", "int", "slots", 8192, 64, 1_048_576,
+        "Slots of each gated ring (signals, orders, reports); a power of two",
+    ),
+    Knob(
+        _FILE, "performance.market_queue_size", "int", "slots", 32_768, 1024, 4_194_304,
+        "Slots of the market ring; a power of two",
+    ),
+    Knob(
+        _FILE, "performance.status_interval_s", "int", "s", 5, 1, 3600,
+        "Interval of the status line in each log",
+    ),
+)  # fmt: skip
+
+SUPERVISOR = (
+    Knob(
+        _FILE, "supervisor.heartbeat_timeout_ms", "int", "ms", 2000, 100, 60_000,
+        "Age of a heartbeat above which its stage counts as frozen; at least three housekeeping "
+        "intervals",
+    ),
+    Knob(
+        _FILE, "supervisor.restart_budget", "int", "restarts", 5, 0, 100,
+        "Restarts of one stage within restart_window_s before trading halts",
+    ),
+    Knob(
+        _FILE, "supervisor.restart_window_s", "int", "s", 60, 1, 3600,
+        "Window in which restarts are counted",
+    ),
+    Knob(
+        _FILE, "supervisor.restart_backoff_ms", "int", "ms", 50, 0, 10_000,
+        "Pause before a stage's second restart in the window; it doubles with each further one",
+    ),
+    Knob(
+        _FILE, "supervisor.ready_timeout_s", "int", "s", 20, 1, 300,
+        "Time a process has to become ready",
+    ),
+    Knob(
+        _FILE, "supervisor.stop_timeout_s", "int", "s", 5, 1, 120,
+        "Time an orderly stop has: cancel, flatten, close",
+    ),
+)  # fmt: skip
+
+
+def _level(name: str, default: bool, meaning: str) -> Knob:
+    return Knob(_FILE, f"optimization.{name}", "bool", "", default, meaning=meaning)
+
+
+# Level 1 is the first three rows, level 2 adds the next four, level 3 the last four.
+OPTIMIZATION = (
+    _level(
+        "USE_ULTRA_LOW_LATENCY", False,
+        "Wait by spinning where a core is free for each spinner; refused with a reason elsewhere",
+    ),
+    _level(
+        "CPU_OPTIMIZATION", True,
+        "Use the kernels that were compiled ahead of time",
+    ),
+    _level(
+        "MEMORY_OPTIMIZATION", True,
+        "Freeze the garbage collector before the fork, so that pages stay shared",
+    ),
+    _level(
+        "USE_ZERO_ALLOCATION", True,
+        "Switch the garbage collector off in the stages after start",
+    ),
+    _level(
+        "USE_ADVANCED_SIGNALS", True,
+        "Use all eight signals; off: momentum, order flow and book imbalance only",
+    ),
+    _level(
+        "CPU_AFFINITY", True,
+        "Pin the stages to system.cpu_cores",
+    ),
+    _level(
+        "MEMORY_POOLS", True,
+        "Touch every page of the shared segments before trading starts",
+    ),
+    _level(
+        "USE_HARDWARE_ACCELERATION", True,
+        "Compile the kernels for this processor's features; off: the x86-64-v3 baseline",
+    ),
+    _level(
+        "USE_MARKET_MAKING", False,
+        "Quote both sides; refused with a reason until quoting exists",
+    ),
+    _level(
+        "NUMA_OPTIMIZATION", True,
+        "Bind each stage's memory to the node of its core",
+    ),
+    _level(
+        "KERNEL_BYPASS", False,
+        "Busy-poll the sockets (SO_BUSY_POLL); refused with a reason where the kernel forbids it",
+    ),
+)  # fmt: skip
+
+KNOBS = SYSTEM + PERFORMANCE + SUPERVISOR + OPTIMIZATION

@@ -1,0 +1,202 @@
+"""The settings as types. Generated from `config.knobs` by `python -m config --write`."""
+
+from typing import NamedTuple
+
+
+class SignalsWeights(NamedTuple):
+    """Section `signals.weights`."""
+
+    momentum: float
+    acceleration: float
+    order_flow: float
+    volume_spike: float
+    book_imbalance: float
+    ema_cross: float
+    rsi: float
+    spread: float
+
+
+class Trading(NamedTuple):
+    """Section `trading`."""
+
+    symbols: tuple[str, ...]
+    base_position_usd: float
+    max_position_usd: float
+    leverage: int
+    max_concurrent_positions: int
+
+
+class Scalping(NamedTuple):
+    """Section `scalping`."""
+
+    signal_threshold: float
+    confidence_threshold: float
+    min_confirmations: int
+    max_hold_time: int
+    momentum_hold_min_s: int
+    momentum_hold_max_s: int
+    order_flow_hold_min_s: int
+    order_flow_hold_max_s: int
+    order_flow_imbalance: float
+    momentum_acceleration_pct: float
+    volume_spike_ratio: float
+
+
+class Signals(NamedTuple):
+    """Section `signals`."""
+
+    use_momentum: bool
+    use_mean_reversion: bool
+    use_order_flow: bool
+    use_volume_spikes: bool
+    use_market_making: bool
+    ema_fast: int
+    ema_slow: int
+    rsi_period: int
+    rsi_oversold: float
+    rsi_overbought: float
+    book_levels: int
+    warmup_events: int
+    weights: SignalsWeights
+
+
+class Risk(NamedTuple):
+    """Section `risk`."""
+
+    stop_loss_pct: float
+    take_profit_pct: float
+    partial_close_fraction: float
+    trailing_activation_pct: float
+    trailing_distance_pct: float
+    flatten_on_stop: bool
+    close_on_reverse_signal: bool
+    max_portfolio_risk: float
+    max_drawdown: float
+    max_stale_ms: int
+    max_order_notional_usd: float
+    max_gross_notional_usd: float
+    price_collar_pct: float
+    max_slippage_pct: float
+    max_orders_per_s: int
+    order_time_to_live_ms: int
+
+
+class PositionSizing(NamedTuple):
+    """Section `position_sizing`."""
+
+    method: str
+    base_size: float
+    max_size: float
+    correlation_limit: float
+
+
+class System(NamedTuple):
+    """Section `system`."""
+
+    instance: str
+    cpu_cores: tuple[int, ...]
+    memory_pools: bool
+    cache_alignment: int
+    numa_optimization: bool
+    wait_strategy: str
+    idle_before_block_us: int
+    lock_memory: bool
+    kernels: str
+
+
+class Performance(NamedTuple):
+    """Section `performance`."""
+
+    processing_cycle_ms: int
+    signal_cooldown_sec: float
+    cache_size: int
+    queue_size: int
+    market_queue_size: int
+    status_interval_s: int
+
+
+class Venue(NamedTuple):
+    """Section `venue`."""
+
+    mode: str
+    rest_url: str
+    stream_url: str
+    private_stream_url: str
+    ws_api_url: str
+    recv_window_ms: int
+    request_timeout_ms: int
+    depth_stream: str
+    trade_stream: str
+    snapshot_limit: int
+    stale_connection_ms: int
+
+
+class Exchange(NamedTuple):
+    """Section `exchange`."""
+
+    market: str
+    seed: int
+    port: int
+    capture: tuple[str, ...]
+    speed: str
+    balance_usd: float
+    maker_fee: float
+    taker_fee: float
+    rate: float
+
+
+class Supervisor(NamedTuple):
+    """Section `supervisor`."""
+
+    heartbeat_timeout_ms: int
+    restart_budget: int
+    restart_window_s: int
+    restart_backoff_ms: int
+    ready_timeout_s: int
+    stop_timeout_s: int
+
+
+class Optimization(NamedTuple):
+    """Section `optimization`."""
+
+    USE_ULTRA_LOW_LATENCY: bool
+    CPU_OPTIMIZATION: bool
+    MEMORY_OPTIMIZATION: bool
+    USE_ZERO_ALLOCATION: bool
+    USE_ADVANCED_SIGNALS: bool
+    CPU_AFFINITY: bool
+    MEMORY_POOLS: bool
+    USE_HARDWARE_ACCELERATION: bool
+    USE_MARKET_MAKING: bool
+    NUMA_OPTIMIZATION: bool
+    KERNEL_BYPASS: bool
+
+
+class Settings(NamedTuple):
+    """All settings."""
+
+    trading: Trading
+    scalping: Scalping
+    signals: Signals
+    risk: Risk
+    position_sizing: PositionSizing
+    system: System
+    performance: Performance
+    venue: Venue
+    exchange: Exchange
+    supervisor: Supervisor
+    optimization: Optimization
+
+    def flat(self) -> dict[str, object]:
+        """Return the settings as one dictionary of dotted path to value."""
+        return dict(_walk(self, ""))
+
+
+def _walk(section: object, prefix: str) -> list[tuple[str, object]]:
+    pairs: list[tuple[str, object]] = []
+    for name in getattr(section, "_fields", ()):
+        value = getattr(section, name)
+        nested = hasattr(value, "_fields")
+        path = f"{prefix}{name}"
+        pairs += _walk(value, f"{path}.") if nested else [(path, value)]
+    return pairs
