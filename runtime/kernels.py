@@ -87,14 +87,25 @@ def compiler() -> str:
     return ""
 
 
+def library_path(cpu: str = "host") -> Path:
+    """Return where the library for the current sources and CPU belongs."""
+    return BUILD_FOLDER / f"kernels-{build_hash(cpu):016x}.so"
+
+
+def is_built(cpu: str = "host") -> bool:
+    """Return whether that library is there, with its manifest."""
+    path = library_path(cpu)
+    return path.exists() and path.with_suffix(".json").exists()
+
+
 def ensure_built(cpu: str = "host") -> Path:
     """Return the library for the current sources and CPU, building it if it is not there.
 
     Raises:
         KernelError: there is no C compiler, or the build failed; the message holds its output.
     """
-    path = BUILD_FOLDER / f"kernels-{build_hash(cpu):016x}.so"
-    if path.exists() and path.with_suffix(".json").exists():
+    path = library_path(cpu)
+    if is_built(cpu):
         return path
     linker = compiler()
     if not linker:

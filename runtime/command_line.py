@@ -1,0 +1,159 @@
+"""The command line of the supervisor: run, status, stop, kill, clean-shm."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import select
+import signal
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from config.errors import ConfigError
+from config.loader import load
+from config.settings import Settings
+from runtime import status
+from runtime.kernels import KernelError
+from runtime.preparation import BAD_INPUT, FAILED, PipelineError
+from shm import segments, topology
+from shm.tables import STAGES
+
+
+def parser() -> argparse.ArgumentParser:
+    """Return the parser of all commands."""
+    made = argparse.ArgumentParser(prog="supervisor.py", description=__doc__)
+    commands = made.add_subparsers(dest="command", required=True)
+    run = commands.add_parser("run", help="start the pipeline and watch it")
+    run.add_argument("--duration", type=float, help="seconds; without it until Ctrl-C")
+    run.add_argument("--market", choices=("synthetic", "capture"), help="of the embedded exchange")
+    run.add_argument("--capture", nargs="+", default=[], help="recordings to replay")
+    run.add_argument("--speed", help="of a replay: a positive number, or max")
+    for name, text in (
+        ("status", "show each process of the running instance"),
+        ("stop", "stop the running instance in order"),
+        ("kill", "latch: no entries any more; positions are closed"),
+        ("clean-shm", "remove segments whose owner is dead"),
+    ):
+        commands.add_parser(name, help=text)
+    for command in commands.choices.values():
+        command.add_argument(
+            "--set", action="append", default=[], metavar="PATH=VALUE", help="override one setting"
+        )
+    return made
+
+
+def overrides_of(options: argparse.Namespace) -> list[str]:
+    """Return the settings that the options of `run` stand for."""
+    found = list(options.set)
+    if options.command != "run":
+        return found
+    if options.duration is not None and not options.duration > 0:
+        raise PipelineError(f"duration must be positive: duration={options.duration}", BAD_INPUT)
+    if options.market:
+        found.append(f"exchange.market={options.market}")
+        found.append(f"venue.mode={'capture' if options.market == 'capture' else 'sim'}")
+    if options.capture:
+        files = ", ".join(f'"{name}"' for name in options.capture)
+        found.append(f"exchange.capture=[{files}]")
+    if options.speed:
+        found.append(f'exchange.speed="{options.speed}"')
+    return found
+
+
+def main_with(make_supervisor: Callable[..., Any], arguments: list[str] | None = None) -> int:
+    """Run the command line; return the exit code.
+
+    Args:
+        make_supervisor: `Supervisor(settings, duration_s)`.
+        arguments: without the program's name; None = those of this process.
+    """
+    options = parser().parse_args(arguments)
+    try:
+        settings = load(overrides=overrides_of(options))
+        if options.command == "run":
+            return _run(make_supervisor, settings, options.duration)
+        return {
+            "status": _status,
+            "stop": _stop,
+            "kill": _kill,
+            "clean-shm": _clean,
+        }[options.command](settings)
+    except ConfigError as error:
+        return _say_error(str(error), BAD_INPUT)
+    except PipelineError as failure:
+        return _say_error(str(failure), failure.exit_code)
+    except (segments.SegmentError, KernelError, OSError) as error:
+        return _say_error(str(error), FAILED)
+
+
+def _say_error(message: str, code: int) -> int:
+    print(f"error: {message}", file=sys.stderr)
+    return code
+
+
+def _run(make_supervisor: Callable[..., Any], settings: Settings, duration_s: float | None) -> int:
+    supervisor = make_supervisor(settings, duration_s)
+    supervisor.start()
+    supervisor.run()
+    summary = supervisor.stop()
+    for key in ("ended", "events", "signals", "orders", "fills", "round_trips", "pnl_after_fees"):
+        print(f"{key}: {summary[key]}")
+    for key in ("orders_lost", "orders_duplicated", "venue_matches_local", "tick_to_order_ns"):
+        print(f"{key}: {summary[key]}")
+    clean = summary["orders_lost"] == summary["orders_duplicated"] == 0
+    if not (clean and summary["venue_matches_local"]):
+        return _say_error("the venue and our own books do not agree, see logs/", FAILED)
+    return 0
+
+
+def _attach(settings: Settings) -> topology.SharedMemory:
+    return topology.attach_all(settings.system.instance)
+
+
+def _status(settings: Settings) -> int:
+    memory = _attach(settings)
+    before = {name: memory.process(name).work_count for name in STAGES}
+    started = time.monotonic()
+    # Rates need two looks; select with nothing to watch is the wait between them.
+    select.select([], [], [], 0.5)
+    print(status.process_table(memory, before, time.monotonic() - started))
+    return 0
+
+
+def _stop(settings: Settings) -> int:
+    name = topology.segment_names(settings.system.instance)["control"]
+    owner = segments.owner_of(name)
+    if owner is None or not segments.is_alive(*owner):
+        raise PipelineError(f"not running: instance={settings.system.instance}", FAILED)
+    watch = os.pidfd_open(owner[0])
+    os.kill(owner[0], signal.SIGTERM)
+    limit_s = settings.supervisor.stop_timeout_s * 2
+    if not select.select([watch], [], [], limit_s)[0]:
+        raise PipelineError(f"still running: pid={owner[0]} waited_s={limit_s}", FAILED)
+    print(f"stopped: pid={owner[0]}")
+    return 0
+
+
+def _kill(settings: Settings) -> int:
+    memory = _attach(settings)
+    memory.control.kill_latch = 1
+    memory.control.flatten_requested = 1
+    print("latched: no entries; open positions are being closed. The latch ends with the run.")
+    return 0
+
+
+def _clean(settings: Settings) -> int:
+    names = list(segments.list_segments(f"/{settings.system.instance}."))
+    for name in names:
+        try:
+            segments.remove_stale(name)
+            print(f"removed {name}")
+        except segments.LiveOwnerError as error:
+            print(f"kept {name}: owner {error.pid} is alive")
+    if not names:
+        where = Path("/dev/shm")  # noqa: S108  named in a message
+        print(f"nothing to remove in {where}")
+    return 0

@@ -1,0 +1,107 @@
+"""What the supervisor prepares before the first fork: kernels, segments, the symbol table.
+
+Each function does one thing and raises `PipelineError` with one line for people.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Mapping, Sequence
+
+import requests
+
+from config.settings import Settings
+from runtime import instruments, kernels
+from runtime.kernels import Kernels
+from shm import segments, topology
+from shm.tables import HaltReason, ProcessState
+
+BAD_INPUT, FAILED = 2, 1
+
+
+class PipelineError(RuntimeError):
+    """An end with one line for people and an exit code: 2 bad input, 1 anything else."""
+
+    def __init__(self, message: str, exit_code: int) -> None:
+        super().__init__(message)
+        self.exit_code = exit_code
+
+
+def refuse_second_instance(instance: str) -> None:
+    """Raise when a living supervisor owns the instance, naming its pid."""
+    owner = segments.owner_of(topology.segment_names(instance)["control"])
+    if owner and segments.is_alive(*owner):
+        raise PipelineError(
+            f"already running: instance={instance} supervisor_pid={owner[0]}", FAILED
+        )
+
+
+def load_kernels(settings: Settings, warn: Callable[[str], None]) -> Kernels:
+    """Load the kernels as configured; without a C compiler fall back to JIT with one warning."""
+    wanted = settings.system.kernels if settings.optimization.CPU_OPTIMIZATION else "jit"
+    hardware = settings.optimization.USE_HARDWARE_ACCELERATION
+    cpu = "host" if hardware else kernels.BASELINE_CPU
+    if wanted == "ahead" and not kernels.compiler() and not kernels.is_built(cpu):
+        warn("no C compiler found: kernels are compiled in process (KERNELS=jit)")
+        wanted = "jit"
+    try:
+        return kernels.load(wanted, cpu)
+    except kernels.KernelError as error:
+        raise PipelineError(str(error), FAILED) from error
+
+
+def create_memory(
+    settings: Settings, build_hash: int, states: Mapping[str, int], exchange_pid: int | None
+) -> topology.SharedMemory:
+    """Create all segments; entries are halted until the stages are ready.
+
+    Args:
+        settings: sizes and instance name.
+        build_hash: of the kernels that will work on the memory.
+        states: bytes of each stage's own state.
+        exchange_pid: of the embedded exchange, if there is one.
+    """
+    sizes = topology.Sizes(
+        settings.performance.market_queue_size,
+        settings.performance.queue_size,
+        settings.performance.cache_size,
+        dict(states),
+    )
+    try:
+        memory = topology.create_all(
+            settings.system.instance, sizes, build_hash, epoch=int(time.time())
+        )
+    except segments.SegmentError as error:
+        raise PipelineError(str(error), FAILED) from error
+    memory.control.halt_reason = int(HaltReason.NOT_READY)
+    memory.control.started_ns = time.monotonic_ns()
+    for name, pid in (("supervisor", os.getpid()), ("exchange", exchange_pid)):
+        if pid is not None:
+            row = memory.process(name)
+            row.pid, row.core = pid, -1
+            row.start_time = segments.process_start_time(pid)
+            row.supervised_state = int(ProcessState.RUNNING)
+    return memory
+
+
+def fill_symbols(
+    memory: topology.SharedMemory, rest_url: str, symbols: Sequence[str], settings: Settings
+) -> None:
+    """Write the symbol table from the venue's exchangeInfo."""
+    url = f"{rest_url}/fapi/v1/exchangeInfo"
+    try:
+        answer = requests.get(url, timeout=settings.supervisor.ready_timeout_s)
+        answer.raise_for_status()
+        info = answer.json()
+    except requests.RequestException as error:
+        raise PipelineError(f"cannot read exchangeInfo: {error}", FAILED) from error
+    try:
+        for index, name in enumerate(symbols):
+            entry = instruments.find_symbol(info, name)
+            fees = settings.exchange
+            row = memory.symbol(index)
+            instruments.fill_symbol_row(row, entry, fees.taker_fee, fees.maker_fee)
+    except instruments.InstrumentError as error:
+        raise PipelineError(str(error), BAD_INPUT) from error
+    memory.control.symbol_count = len(symbols)

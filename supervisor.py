@@ -1,0 +1,340 @@
+"""Start, watch, restart and stop the scalping pipeline; also its command line.
+
+    python supervisor.py run --duration 60
+    python supervisor.py status | stop | kill | clean-shm
+
+The supervisor has one thread and waits for events: signals, deaths of children, timers. It creates
+the shared memory, loads the kernels and forks the stages, so that all of that exists once.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import importlib
+import json
+import os
+import selectors
+import signal
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import requests
+
+from config.loader import load
+from config.settings import Settings
+from config.venues import Endpoints, market_endpoints, order_endpoints
+from runtime import embedded, logs, placement, preparation, status
+from runtime.command_line import main_with
+from runtime.crew import Crew
+from runtime.placement import StagePlacement
+from runtime.preparation import FAILED, PipelineError
+from runtime.stage import StageContext
+from shm.tables import DOORBELL, STAGES, HaltReason, ProcessState
+from shm.topology import SharedMemory
+
+ROOT = Path(__file__).resolve().parent
+LOG_FOLDER = ROOT / "logs"
+EXCHANGE_MODES = ("sim", "capture", "paper")
+# Stages that wait in epoll are woken through an eventfd, the others through a futex.
+EVENT_FD_STAGES = ("feed", "executor")
+TICK_S = 0.05
+STARTING_TICK_S = 0.005
+# Shares of supervisor.stop_timeout_s: flattening, closing the stages; the rest ends the exchange.
+FLATTEN_SHARE, CLOSE_SHARE = 0.4, 0.9
+
+
+class Supervisor:
+    """One instance of the pipeline, from its segments to its last process.
+
+    Args:
+        settings: checked settings.
+        duration_s: end after that long; None = until asked.
+        log_folder: where per-process logs and summary.json go.
+        say: receives lines for people.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        duration_s: float | None = None,
+        log_folder: Path = LOG_FOLDER,
+        say: Any = print,
+    ) -> None:
+        self.settings = settings
+        self.duration_s = duration_s
+        self.log_folder = log_folder
+        self.say = say
+        self.ended = ""
+        self._memory: SharedMemory | None = None
+        self.exchange: embedded.EmbeddedExchange | None = None
+        self.crew: Crew | None = None
+        self._pss: int | None = None
+        self._events_seen = 0
+        self._selector = selectors.DefaultSelector()
+        self._signals: list[int] = []
+
+    @property
+    def memory(self) -> SharedMemory:
+        """Return the segments of the instance; they exist once `start` has made them."""
+        assert self._memory is not None
+        return self._memory
+
+    # -- start ------------------------------------------------------------------------------
+
+    def start(self) -> None:
+        """Bring everything up to READY and allow entries.
+
+        Raises:
+            PipelineError: with the exit code and one line; nothing is left behind.
+        """
+        settings = self.settings
+        preparation.refuse_second_instance(settings.system.instance)
+        self.log = logs.make_logger("supervisor", self.log_folder)
+        self._install_signals()
+        try:
+            self.kernels = preparation.load_kernels(settings, self._warn)
+            self._start_exchange()
+            states = {
+                name: importlib.import_module(f"{name}.state").state_size(
+                    settings, len(self._symbols)
+                )
+                for name in STAGES
+            }
+            pid = self.exchange.pid if self.exchange else None
+            self._memory = preparation.create_memory(settings, self.kernels.build_hash, states, pid)
+            rest_url = market_endpoints(settings.venue, self._embedded).rest_url
+            preparation.fill_symbols(self._memory, rest_url, self._symbols, settings)
+            self._start_stages()
+        except BaseException:
+            self._abandon()
+            raise
+
+    def _install_signals(self) -> None:
+        read_fd, write_fd = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+        self._wakeup = (read_fd, write_fd)
+        signal.set_wakeup_fd(write_fd, warn_on_full_buffer=False)
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGCHLD, signal.SIGHUP):
+            signal.signal(number, lambda got, frame: self._signals.append(got))
+        self._selector.register(read_fd, selectors.EVENT_READ)
+
+    def _start_exchange(self) -> None:
+        self._embedded: Endpoints | None = None
+        self._symbols = self.settings.trading.symbols
+        if self.settings.venue.mode not in EXCHANGE_MODES:
+            return
+        log_file = self.log_folder / "exchange.log"
+        try:
+            self.exchange = embedded.start(
+                self.settings, log_file, self.settings.supervisor.ready_timeout_s
+            )
+        except embedded.ExchangeError as error:
+            raise PipelineError(str(error), error.exit_code) from error
+        self._embedded = self.exchange.endpoints
+        self._symbols = self.exchange.symbols
+
+    def _start_stages(self) -> None:
+        settings = self.settings
+        plan = placement.make_plan(
+            STAGES,
+            settings.system.cpu_cores,
+            os.sched_getaffinity(0),
+            settings.optimization.CPU_AFFINITY,
+            settings.system.wait_strategy,
+            settings.optimization.USE_ULTRA_LOW_LATENCY,
+        )
+        for warning in plan.warnings:
+            self._warn(warning)
+        if settings.system.memory_pools and settings.optimization.MEMORY_POOLS:
+            self.memory.touch()
+        agents = {name: importlib.import_module(f"{name}.agent").Agent for name in STAGES}
+        contexts = {name: self._context(name, plan.stages[name]) for name in STAGES}
+        if settings.optimization.MEMORY_OPTIMIZATION:
+            # Frozen objects are never visited by a child's collector, so their pages stay shared.
+            gc.collect()
+            gc.freeze()
+        crew = Crew(self.memory, contexts, agents, plan.stages, settings, self.log, self._warn)
+        self.crew = crew
+        for name in STAGES:
+            crew.spawn(name)
+            self._wait_ready(crew, name)
+        crew.allow_entries()
+        self.log.info("running", symbols=",".join(self._symbols), kernels=self.kernels.mode)
+
+    def _context(self, name: str, place: StagePlacement) -> StageContext:
+        event_fd = -1
+        if name in EVENT_FD_STAGES:
+            event_fd = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
+            DOORBELL.at(self.memory.doorbell(name)).event_fd = event_fd
+        venue = self.settings.venue
+        return StageContext(
+            name=name,
+            settings=self.settings,
+            memory=self.memory,
+            kernels=self.kernels,
+            log=logs.make_logger(name, self.log_folder),
+            symbols=self._symbols,
+            market_endpoints=market_endpoints(venue, self._embedded),
+            order_endpoints=order_endpoints(venue, self._embedded),
+            wait_strategy=place.wait,
+            core=place.core,
+            event_fd=event_fd,
+        )
+
+    def _wait_ready(self, crew: Crew, name: str) -> None:
+        deadline = time.monotonic() + self.settings.supervisor.ready_timeout_s
+        row = self.memory.process(name)
+        while not crew.is_ready(name):
+            if row.supervised_state == ProcessState.HALTED:
+                raise PipelineError(f"stage does not start: stage={name}, see its log", FAILED)
+            if time.monotonic() > deadline:
+                limit_s = self.settings.supervisor.ready_timeout_s
+                raise PipelineError(
+                    f"stage is not ready in time: stage={name} timeout_s={limit_s}", FAILED
+                )
+            self.step(STARTING_TICK_S)
+            if self.ended:
+                raise PipelineError(f"stopped while starting: {self.ended}", FAILED)
+
+    # -- watching ---------------------------------------------------------------------------
+
+    def step(self, timeout_s: float = TICK_S) -> None:
+        """Wait for an event or the timeout, and deal with whatever is due."""
+        self._wait_for_signal(timeout_s)
+        if self.exchange and self.exchange.process.poll() is not None and not self.ended:
+            self.log.error("exchange ended", exit=self.exchange.process.returncode)
+            self.ended = "exchange ended"
+        if self._memory is not None:
+            self.memory.process("supervisor").heartbeat_ns = time.monotonic_ns()
+        if self.crew is not None:
+            self.crew.tend()
+
+    def _wait_for_signal(self, timeout_s: float) -> None:
+        """Wait until a signal arrives, a child's death included, or the timeout passes."""
+        if self._selector.select(timeout_s):
+            os.read(self._wakeup[0], 4096)
+        while self._signals:
+            number = self._signals.pop(0)
+            if number != signal.SIGCHLD:
+                self.ended = self.ended or signal.Signals(number).name
+
+    def run(self) -> None:
+        """Watch until the duration is over, a signal comes or the capture has ended."""
+        started = time.monotonic()
+        interval_s = self.settings.performance.status_interval_s
+        next_status, next_capture = started + interval_s, started + 1.0
+        while not self.ended:
+            self.step()
+            now = time.monotonic()
+            if self.duration_s is not None and now - started >= self.duration_s:
+                self.ended = "duration is over"
+            if now >= next_status:
+                self._print_status(interval_s)
+                next_status += interval_s
+            if now >= next_capture:
+                next_capture = now + 1.0
+                if self._capture_has_ended():
+                    self.ended = "capture is finished"
+
+    def _print_status(self, interval_s: float) -> None:
+        self.say(status.status_line(self.memory, self._events_seen, interval_s))
+        self._events_seen = self.memory.counters.get("feed.events")
+        self._pss = status.pss_total(self.memory) or self._pss
+
+    def _capture_has_ended(self) -> bool:
+        if not self.exchange or self.settings.exchange.market != "capture":
+            return False
+        url = f"{self.exchange.endpoints.rest_url}/local/status"
+        try:
+            return bool(requests.get(url, timeout=1.0).json()["finished"])
+        except requests.RequestException as error:
+            self.log.warning("exchange status unknown", error=str(error))
+            return False
+
+    # -- stop -------------------------------------------------------------------------------
+
+    def stop(self) -> dict[str, Any]:
+        """Close everything in order and return the summary.
+
+        No new entries → positions flattened if configured → stages close (the executor cancels and
+        reconciles) → exchange ends → segments removed.
+        """
+        memory, control = self.memory, self.memory.control
+        assert self.crew is not None
+        total_s = self.settings.supervisor.stop_timeout_s
+        started = time.monotonic()
+        self._pss = status.pss_total(memory) or self._pss
+        control.halt_reason = int(HaltReason.STOPPING)
+        if self.settings.risk.flatten_on_stop:
+            control.flatten_requested = 1
+            self._ring_all()
+            deadline = started + total_s * FLATTEN_SHARE
+            while control.open_position_count and time.monotonic() < deadline:
+                self.step(STARTING_TICK_S)
+        control.stop_requested = 1
+        self._ring_all()
+        while self.crew.pids and time.monotonic() < started + total_s * CLOSE_SHARE:
+            self._wait_for_signal(STARTING_TICK_S)
+            self.crew.reap_closing()
+        summary = status.summary(memory, self._pss, self.ended)
+        self._abandon()
+        path = self.log_folder / "summary.json"
+        path.write_text(json.dumps(summary, indent=2) + "\n")
+        self.log.info("stopped", reason=self.ended, seconds=round(time.monotonic() - started, 3))
+        return summary
+
+    def _ring_all(self) -> None:
+        for name in STAGES:
+            self.kernels.doorbell_ring(self.memory.doorbell(name))
+
+    def _abandon(self) -> None:
+        """End whatever still runs and remove the segments."""
+        if self.crew is not None:
+            self.crew.kill()
+        if self.exchange:
+            timeout_s = self.settings.supervisor.stop_timeout_s * (1 - CLOSE_SHARE)
+            self.exchange.stop(timeout_s)
+        if self._memory is not None:
+            self._memory.unlink()
+
+    def _warn(self, text: str) -> None:
+        self.log.warning(text)
+        self.say(f"warning: {text}", file=sys.stderr)
+
+
+class UltimateTradingSystem:
+    """The whole system for use from Python; the same supervisor as `make run`.
+
+    Args:
+        settings: checked settings; None loads the configuration files.
+        duration_s: end after that long; None = until a signal comes.
+    """
+
+    def __init__(self, settings: Settings | None = None, duration_s: float | None = None) -> None:
+        self._supervisor = Supervisor(settings or load(), duration_s)
+
+    async def initialize_all_systems(self) -> None:
+        """Start all processes; entries are allowed when this returns.
+
+        It forks, so it runs in the calling thread and holds the event loop for about a second.
+        """
+        self._supervisor.start()
+
+    async def run_ultimate_trading_loop(self) -> dict[str, Any]:
+        """Watch until the end and return the summary."""
+        supervisor = self._supervisor
+        deadline = None
+        if supervisor.duration_s is not None:
+            deadline = time.monotonic() + supervisor.duration_s
+        while not supervisor.ended:
+            supervisor.step(0)
+            if deadline is not None and time.monotonic() >= deadline:
+                supervisor.ended = "duration is over"
+            await asyncio.sleep(TICK_S)
+        return supervisor.stop()
+
+
+if __name__ == "__main__":
+    sys.exit(main_with(Supervisor))
