@@ -1,0 +1,101 @@
+# Every target sets up what it needs: Python >= 3.11, make and a C compiler are enough.
+# Without a C compiler the kernels are compiled in process (KERNELS=jit), with one warning.
+
+PYTHON ?= python3
+VENV := .venv
+PY := $(VENV)/bin/python
+PACKAGES := shm config runtime feed engine risk executor exchange
+CHECKED := $(PACKAGES) supervisor.py bench tests docs examples
+
+# make run: seconds to run (none = until Ctrl-C), synthetic or capture, recordings, speed of replay,
+# and any setting: SET="risk.stop_loss_pct=0.003 trading.leverage=5"
+DURATION ?=
+MARKET ?=
+CAPTURE ?=
+SPEED ?=
+SET ?=
+# make logs: which process (none = all)
+S ?= *
+
+RUN_OPTIONS := $(if $(DURATION),--duration $(DURATION)) $(if $(MARKET),--market $(MARKET)) \
+	$(if $(CAPTURE),--capture $(CAPTURE)) $(if $(SPEED),--speed $(SPEED))
+SET_OPTIONS := $(foreach pair,$(SET),--set $(pair))
+
+.DEFAULT_GOAL := help
+.PHONY: help run status stop kill logs test bench bench-shm build lint docs lock clean-shm clean
+
+help: ## show the targets
+	@grep -hE '^[a-z][a-z-]*:.*## ' $(MAKEFILE_LIST) | sort | \
+		awk -F ':.*## ' '{ printf "  make %-12s %s\n", $$1, $$2 }'
+	@echo '  e.g. make run DURATION=60      make run MARKET=capture CAPTURE="a.gz b.gz" SPEED=10'
+
+$(VENV)/.runtime: requirements.lock
+	@$(PYTHON) -c 'import sys; v = sys.version_info; sys.exit(v < (3, 11) and \
+		f"error: Python >= 3.11 is needed: {v.major}.{v.minor} (set PYTHON=...)")'
+	@echo "setting up $(VENV) (once)"
+	@test -x $(PY) || $(PYTHON) -m venv $(VENV)
+	@$(PY) -m pip install --quiet --disable-pip-version-check -r requirements.lock
+	@touch $@
+
+$(VENV)/.dev: requirements-dev.lock $(VENV)/.runtime
+	@echo "setting up what tests and checks need (once)"
+	@$(PY) -m pip install --quiet --disable-pip-version-check -r requirements-dev.lock
+	@touch $@
+
+run: $(VENV)/.runtime ## start the pipeline: DURATION= MARKET= CAPTURE= SPEED= SET=
+	@$(PY) supervisor.py run $(RUN_OPTIONS) $(SET_OPTIONS)
+
+status: $(VENV)/.runtime ## show each process of the running instance
+	@$(PY) supervisor.py status $(SET_OPTIONS)
+
+stop: $(VENV)/.runtime ## stop the running instance in order
+	@$(PY) supervisor.py stop $(SET_OPTIONS)
+
+kill: $(VENV)/.runtime ## latch: no entries any more, open positions are closed
+	@$(PY) supervisor.py kill $(SET_OPTIONS)
+
+logs: ## follow the logs: all, or S=feed|engine|risk|executor|supervisor|exchange
+	@mkdir -p logs && if [ '$(S)' != '*' ]; then touch logs/$(S).log; fi; tail -n 20 -F logs/$(S).log
+
+test: $(VENV)/.dev build ## run all tests
+	@NUMBA_CACHE_DIR=$$($(PY) -m runtime.jit_cache) $(PY) -m pytest
+
+build: $(VENV)/.runtime ## compile the kernels ahead of time
+	@$(PY) -m runtime.build_command
+
+bench: $(VENV)/.dev ## run all benches
+	@$(PY) -m bench all
+
+bench-%: $(VENV)/.dev ## (bench-shm) run the bench of one stage
+	@$(PY) -m bench $*
+
+lint: $(VENV)/.dev ## check style, types and generated files
+	@$(PY) -m ruff check .
+	@$(PY) -m ruff format --check --quiet .
+	@$(PY) -m mypy $(PACKAGES) supervisor.py bench
+	@$(PY) -m config --check
+	@$(PY) docs/generate.py --check
+
+docs: $(VENV)/.dev ## write the generated files anew
+	@$(PY) -m config --write
+	@$(PY) docs/generate.py
+
+lock: ## write the lock files from pyproject.toml, in a fresh environment
+	@rm -rf $(VENV)/lock && $(PYTHON) -m venv $(VENV)/lock
+	@sh -e -c 'pip="$(VENV)/lock/bin/python -m pip --disable-pip-version-check"; \
+		$$pip install --quiet $$($(PYTHON) -c "import tomllib; \
+		print(*tomllib.load(open(\"pyproject.toml\", \"rb\"))[\"project\"][\"dependencies\"])"); \
+		{ echo "# Exact versions of what the program runs on. make lock writes both lock files."; \
+		  $$pip freeze; } > requirements.lock; \
+		$$pip install --quiet $$($(PYTHON) -c "import tomllib; \
+		print(*tomllib.load(open(\"pyproject.toml\", \"rb\"))[\"project\"][\"optional-dependencies\"][\"dev\"])"); \
+		{ echo "# Exact versions of what tests, checks and benches need besides."; \
+		  echo "-r requirements.lock"; \
+		  $$pip freeze | grep -vxFf requirements.lock; } > requirements-dev.lock'
+	@rm -rf $(VENV)/lock
+
+clean-shm: $(VENV)/.runtime ## remove shared memory whose owner is dead
+	@$(PY) supervisor.py clean-shm $(SET_OPTIONS)
+
+clean: ## remove the environment, builds and logs
+	@rm -rf $(VENV) .build logs .pytest_cache .mypy_cache .ruff_cache .hypothesis
