@@ -1,0 +1,6 @@
+"""Embed a Binance-compatible USDⓈ-M futures exchange in a process of its own on loopback.
+
+It serves REST, market streams, the user data stream and the WS-API on one port. Two markets stand
+behind one interface (`markets.Market`): a seeded synthetic order flow and a replay of recordings.
+It shares no code with the stages that talk to it: a mistake shared by both ends would cancel out.
+"""
