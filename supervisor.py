@@ -27,7 +27,7 @@ from config.loader import load
 from config.settings import Settings
 from config.venues import Endpoints, market_endpoints, order_endpoints
 from runtime import embedded, logs, placement, preparation, status
-from runtime.command_line import main_with
+from runtime.command_line import LOG_FOLDER, main_with
 from runtime.crew import Crew
 from runtime.placement import StagePlacement
 from runtime.preparation import FAILED, PipelineError
@@ -35,8 +35,6 @@ from runtime.stage import StageContext
 from shm.tables import DOORBELL, STAGES, HaltReason, ProcessState
 from shm.topology import SharedMemory
 
-ROOT = Path(__file__).resolve().parent
-LOG_FOLDER = ROOT / "logs"
 EXCHANGE_MODES = ("sim", "capture", "paper")
 # Stages that wait in epoll are woken through an eventfd, the others through a futex.
 EVENT_FD_STAGES = ("feed", "executor")

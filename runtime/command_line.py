@@ -21,6 +21,8 @@ from runtime.preparation import BAD_INPUT, FAILED, PipelineError
 from shm import segments, topology
 from shm.tables import STAGES
 
+LOG_FOLDER = Path(__file__).resolve().parent.parent / "logs"
+
 
 def parser() -> argparse.ArgumentParser:
     """Return the parser of all commands."""
@@ -31,6 +33,7 @@ def parser() -> argparse.ArgumentParser:
     run.add_argument("--market", choices=("synthetic", "capture"), help="of the embedded exchange")
     run.add_argument("--capture", nargs="+", default=[], help="recordings to replay")
     run.add_argument("--speed", help="of a replay: a positive number, or max")
+    run.add_argument("--log-folder", type=Path, default=LOG_FOLDER, help="of logs and summary")
     for name, text in (
         ("status", "show each process of the running instance"),
         ("stop", "stop the running instance in order"),
@@ -67,14 +70,14 @@ def main_with(make_supervisor: Callable[..., Any], arguments: list[str] | None =
     """Run the command line; return the exit code.
 
     Args:
-        make_supervisor: `Supervisor(settings, duration_s)`.
+        make_supervisor: `Supervisor(settings, duration_s, log_folder)`.
         arguments: without the program's name; None = those of this process.
     """
     options = parser().parse_args(arguments)
     try:
         settings = load(overrides=overrides_of(options))
         if options.command == "run":
-            return _run(make_supervisor, settings, options.duration)
+            return _run(make_supervisor(settings, options.duration, options.log_folder))
         return {
             "status": _status,
             "stop": _stop,
@@ -94,8 +97,7 @@ def _say_error(message: str, code: int) -> int:
     return code
 
 
-def _run(make_supervisor: Callable[..., Any], settings: Settings, duration_s: float | None) -> int:
-    supervisor = make_supervisor(settings, duration_s)
+def _run(supervisor: Any) -> int:
     supervisor.start()
     supervisor.run()
     summary = supervisor.stop()

@@ -17,6 +17,7 @@ import importlib.metadata
 import json
 import os
 import platform
+import re
 import shutil
 import subprocess
 import sys
@@ -26,9 +27,7 @@ from types import SimpleNamespace
 
 ROOT = Path(__file__).resolve().parent.parent
 BUILD_FOLDER = ROOT / ".build"
-# Packages whose sources make up the kernels, and the modules whose import registers exports.
-# Names, not imports: the stages stand above this package.
-SOURCE_PACKAGES = ("shm", "runtime", "feed", "engine", "risk", "executor")
+# The modules whose import registers exports. Names, not imports: the stages stand above us.
 KERNEL_MODULES = (
     "shm.rings",
     "shm.histograms",
@@ -39,7 +38,10 @@ KERNEL_MODULES = (
     "risk.loop",
     "executor.loop",
 )
+BUILDER_MODULE = "runtime.kernel_build"
 BASELINE_CPU = "x86-64-v3"
+_IMPORT = re.compile(r"^(?:from ([\w.]+) import (\([^)]*\)|[^\n]*)|import ([\w.]+))", re.MULTILINE)
+_NAME = re.compile(r"\w+")
 
 
 class KernelError(RuntimeError):
@@ -64,13 +66,31 @@ def _cpu_identity() -> str:
     return platform.machine() + "|".join(lines)
 
 
+def source_files() -> list[Path]:
+    """Return the sources that make up the kernels: what the kernel modules import, transitively.
+
+    Read from the text, because importing them would load numba into a trading process. Modules
+    that only Python runs (agents, wires) do not change the library.
+    """
+    found: set[Path] = set()
+    waiting = [*KERNEL_MODULES, BUILDER_MODULE]
+    while waiting:
+        path = ROOT / (waiting.pop().replace(".", "/") + ".py")
+        if path in found or not path.is_file():
+            continue
+        found.add(path)
+        for module, names, plain in _IMPORT.findall(path.read_text()):
+            waiting.append(module or plain)
+            waiting += [f"{module}.{name}" for name in _NAME.findall(names)]
+    return sorted(found)
+
+
 def build_hash(cpu: str = "host") -> int:
     """Return 63 bits over sources, numba, llvmlite, Python and the CPU the library is for."""
     digest = hashlib.sha256()
-    for package in SOURCE_PACKAGES:
-        for path in sorted((ROOT / package).rglob("*.py")):
-            digest.update(f"{path.relative_to(ROOT)}\0".encode())
-            digest.update(path.read_bytes())
+    for path in source_files():
+        digest.update(f"{path.relative_to(ROOT)}\0".encode())
+        digest.update(path.read_bytes())
     for name in ("numba", "llvmlite"):
         digest.update(importlib.metadata.version(name).encode())
     digest.update(sys.version.encode())
