@@ -1,13 +1,15 @@
 """The counters: one row each, one writer each, read by whoever looks in from outside.
 
 The hot path counts, the cold path logs. A counter is one int64 in the block of its owner; blocks of
-different owners are whole pages apart, so counting never moves a line between cores.
+different owners are whole pairs of lines apart, so counting never moves a line between cores.
 """
 
 from __future__ import annotations
 
 import ctypes
 from dataclasses import dataclass
+
+from shm.fields import Field, Record
 
 BLOCK_COUNT_MAX = 64  # counters per owner
 BLOCK_SIZE = BLOCK_COUNT_MAX * 8
@@ -93,6 +95,8 @@ COUNTERS: tuple[Counter, ...] = (
     Counter("risk", "duplicate_fills", "fills already applied, ignored"),
     Counter("risk", "round_trips", "positions opened and closed again"),
     Counter("risk", "unknown_reports", "reports of orders or positions that are not ours"),
+    Counter("risk", "rejected_invalid", "refused: symbol, side or numbers make no sense"),
+    Counter("risk", "settled_orders", "orders decided from the executor's rows, not by reports"),
     Counter("executor", "orders", "orders read"),
     Counter("executor", "sent", "order requests sent"),
     Counter("executor", "sent_rest", "of these over REST"),
@@ -147,6 +151,31 @@ def block_offset(owner: str) -> int:
 
 
 AREA_SIZE = len(OWNERS) * BLOCK_SIZE
+
+# The whole area as one record: its layout hash changes when a counter is added, moved or renamed.
+COUNTER_TABLE = Record(
+    "counters",
+    "All counters of an instance, one block per owner.",
+    [
+        Field(
+            f"{counter.owner}_{counter.label}",
+            "i64",
+            "count",
+            counter.owner,
+            counter.meaning,
+            align=0 if OFFSETS[f"{counter.owner}.{counter.label}"] else BLOCK_SIZE,
+        )
+        for owner in OWNERS
+        for counter in COUNTERS
+        if counter.owner == owner
+    ],
+    align=BLOCK_SIZE,
+)
+assert COUNTER_TABLE.size == AREA_SIZE
+assert all(
+    COUNTER_TABLE.offset(key.replace(".", "_")) == block_offset(key.partition(".")[0]) + place
+    for key, place in OFFSETS.items()
+)
 
 
 class CounterArea:

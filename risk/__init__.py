@@ -1,0 +1,29 @@
+"""Risk: positions, exits, sizing and limits. Nothing reaches the executor but through it.
+
+Reads the broadcast ring `market` (cursor 1, which holds nobody back) and the gated rings
+`signals` and `reports` (cursor 0); writes the gated ring `orders`, the position rows, and
+`open_position_count`, `drawdown_tripped`, `realized_e8`, `fee_e8` and `unrealized_e8` of the
+control record. It alone decides what a position is: the sum of its fills.
+
+What it drops: signals that a limit refuses (each has a reason and a counter, see limit_table.py),
+fills that were applied already, reports of orders that are not ours, and every price it knew when
+the market ring overtook it. An exit is never dropped: it is issued until the position is closed.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from risk.face import DynamicExitManager
+
+__all__ = ["DynamicExitManager"]
+
+
+def __getattr__(name: str) -> Any:
+    """Load `DynamicExitManager` on first use, so that importing risk stays cheap."""
+    if name == "DynamicExitManager":
+        from risk.face import DynamicExitManager
+
+        return DynamicExitManager
+    raise AttributeError(f"module 'risk' has no attribute {name!r}")

@@ -1,0 +1,132 @@
+"""The Python half of risk: start or recover, hand the cycle to the kernels, log what changed."""
+
+from __future__ import annotations
+
+import ctypes
+import time
+
+from risk.parameters import wire
+from risk.state import HEADER, TOTALS_OFFSET, TOTALS_SIZE, state_size
+from runtime.stage import StageContext
+from shm.records import SYMBOL_COUNT_MAX
+from shm.tables import POSITION, PositionState
+
+E8 = 100_000_000
+# Bits of what `risk_recover` returns.
+PUBLICATION_COMPLETED = 1
+CHANGE_TAKEN_BACK = 2
+POSITIONS_SHIFT = 8
+
+
+class Agent:
+    """Risk as a stage: see `runtime.stage`."""
+
+    def __init__(self, context: StageContext) -> None:
+        self._context = context
+        self._memory = context.memory
+        self._log = context.log
+        self._wiring = wire(context.memory, context.settings, context.wait_address)
+        self._address = self._wiring.address
+        self._run = context.kernels.risk_run
+        self._cycle_ns = context.cycle_ns
+        self._header = HEADER.at(context.memory.state("risk"))
+        self._status_ns = context.settings.performance.status_interval_s * 1_000_000_000
+        self._next_status_ns = 0
+        self._tripped = self._untrusted = False
+
+    def on_start(self) -> None:
+        """Start from zero, or recover what the predecessor left."""
+        if self._context.restarted:
+            self._recover()
+        else:
+            self._clear()
+        control = self._memory.control
+        self._tripped = bool(control.drawdown_tripped)
+        self._untrusted = bool(self._header.untrusted)
+        self._next_status_ns = time.monotonic_ns() + self._status_ns
+
+    def do_work(self) -> int:
+        """Run the kernels for one cycle, then look for something to log."""
+        now = time.monotonic_ns()
+        taken = self._run(self._address, now + self._cycle_ns)
+        self._report_latches()
+        if now >= self._next_status_ns:
+            self._next_status_ns = now + self._status_ns
+            self._report_status()
+        return taken
+
+    def on_close(self) -> None:
+        """Take the last reports, so that the rows say what was filled, and log the result."""
+        self._wiring.context.closing = 1
+        self._run(self._address, 0)
+        self._report_latches()
+        self._report_status()
+        for index in range(self._memory.control.symbol_count):
+            row = self._memory.position(index)
+            if row.state != PositionState.FLAT:
+                self._log.warning(
+                    "position left open",
+                    symbol=self._context.symbols[index],
+                    state=PositionState(row.state).name.lower(),
+                    quantity_lot=row.quantity_lot,
+                    stop_tick=row.stop_tick,
+                )
+
+    def _clear(self) -> None:
+        memory = self._memory
+        size = state_size(self._context.settings, len(self._context.symbols))
+        ctypes.memset(memory.state("risk"), 0, size)
+        ctypes.memset(memory.position_address(0), 0, POSITION.size * SYMBOL_COUNT_MAX)
+        ctypes.memset(memory.control_address + TOTALS_OFFSET, 0, TOTALS_SIZE)
+
+    def _recover(self) -> None:
+        found = self._context.kernels.risk_recover(self._address)
+        wrong = found >> POSITIONS_SHIFT
+        self._log.info(
+            "recovered",
+            open_positions=self._memory.control.open_position_count,
+            last_order_id=self._header.last_order_id,
+            publication_completed=bool(found & PUBLICATION_COMPLETED),
+            change_taken_back=bool(found & CHANGE_TAKEN_BACK),
+        )
+        if wrong:
+            self._log.error("positions broke their invariant", count=wrong)
+
+    def _report_latches(self) -> None:
+        control = self._memory.control
+        if bool(control.drawdown_tripped) != self._tripped:
+            self._tripped = bool(control.drawdown_tripped)
+            self._log.error(
+                "drawdown limit tripped, no new entries",
+                equity=self._equity_e8() / E8,
+                peak=self._header.peak_e8 / E8,
+                max_drawdown=self._context.settings.risk.max_drawdown,
+            )
+        if bool(self._header.untrusted) != self._untrusted:
+            self._untrusted = bool(self._header.untrusted)
+            self._log.error("more was closed than opened, no new entries")
+
+    def _equity_e8(self) -> int:
+        control = self._memory.control
+        results = control.realized_e8 - control.fee_e8 + control.unrealized_e8
+        return int(self._header.wallet_start_e8 + results)
+
+    def _report_status(self) -> None:
+        get = self._memory.counters.get
+        control = self._memory.control
+        self._log.info(
+            "status",
+            positions=control.open_position_count,
+            signals=get("risk.signals"),
+            accepted=get("risk.accepted"),
+            rejected=get("risk.rejected"),
+            orders=get("risk.orders"),
+            exits=get("risk.exits"),
+            exit_retries=get("risk.exit_retries"),
+            fills=get("risk.fills"),
+            round_trips=get("risk.round_trips"),
+            laps=get("risk.laps"),
+            realized=control.realized_e8 / E8,
+            fees=control.fee_e8 / E8,
+            unrealized=control.unrealized_e8 / E8,
+        )

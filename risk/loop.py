@@ -1,0 +1,197 @@
+"""The compiled half of the agent: rings in → positions, limits, exits → orders out, waiting.
+
+A look reads reports first (what is true), then prices (what must be closed), then signals (what may
+be opened). A look takes at most 256 records, after which the clock is read.
+"""
+
+from __future__ import annotations
+
+from risk.entries import take_signal
+from risk.fills import find_order, take_report
+from risk.parameters import MARKET_READER
+from risk.recovery import recover
+from risk.settlement import settle_orders
+from risk.state import CONTEXT, PARAMETERS
+from risk.watching import forget_prices, take_event, track_equity, watch_all, watch_position
+from runtime.clocks import mono_ns
+from runtime.waits import arm, block, disarm, found_work, ring_doorbell, should_block
+from shm import counters
+from shm.atomics import load_relaxed, store_relaxed
+from shm.compiled import export, kernel
+from shm.histograms import count
+from shm.records import REPORT
+from shm.rings import (
+    EMPTY,
+    LAPPED,
+    TAIL,
+    advance,
+    head_address,
+    peek,
+    read_broadcast,
+    rejoin,
+    sequence_address,
+    slot_address,
+)
+from shm.views import view_of
+
+context_at = view_of(CONTEXT)
+parameters_at = view_of(PARAMETERS)
+report_at = view_of(REPORT)
+
+EVENTS = counters.offset("risk.events")
+LAPS = counters.offset("risk.laps")
+REPORTS_PER_LOOK = 64
+EVENTS_PER_LOOK = 128
+SIGNALS_PER_LOOK = 64
+assert REPORTS_PER_LOOK + EVENTS_PER_LOOK + SIGNALS_PER_LOOK <= 256
+# Timers of positions are looked at this often while records flow.
+TIMERS_NS = 1_000_000
+
+
+@kernel
+def _take_reports(context: int) -> int:
+    """Apply waiting reports; a position one of them opened is judged at once."""
+    view = context_at(context)
+    taken = 0
+    for _ in range(REPORTS_PER_LOOK):
+        report = peek(view.reports, 0)
+        if report == 0:
+            break
+        now = mono_ns()
+        is_ours = find_order(context, report) != 0
+        symbol = report_at(report).symbol
+        take_report(context, report, now)
+        if is_ours:
+            track_equity(context, parameters_at(view.parameters).max_drawdown)
+            watch_position(context, symbol, now, now)
+        taken += 1
+    return taken
+
+
+@kernel
+def _take_events(context: int) -> int:
+    """Read market events from this stage's own place in the ring."""
+    view = context_at(context)
+    head = head_address(view.market, MARKET_READER)
+    taken = 0
+    for _ in range(EVENTS_PER_LOOK):
+        place = load_relaxed(head)
+        state = read_broadcast(view.market, place, view.event)
+        if state == EMPTY:
+            break
+        taken += 1
+        if state == LAPPED:
+            store_relaxed(head, rejoin(view.market, MARKET_READER))
+            forget_prices(context)
+            count(view.counters, LAPS, 1)
+            break
+        take_event(context, view.event)
+        store_relaxed(head, place + 1)
+        count(view.counters, EVENTS, 1)
+    return taken
+
+
+@kernel
+def _take_signals(context: int) -> int:
+    """Judge waiting signals."""
+    view = context_at(context)
+    taken = 0
+    for _ in range(SIGNALS_PER_LOOK):
+        signal = peek(view.signals, 0)
+        if signal == 0:
+            break
+        take_signal(context, signal, mono_ns())
+        advance(view.signals, 0)
+        taken += 1
+    return taken
+
+
+@kernel
+def _look(context: int) -> int:
+    """Take one batch of each ring and wake the executor once; return the records taken."""
+    view = context_at(context)
+    before = load_relaxed(view.orders + TAIL)
+    taken = _take_reports(context)
+    taken += _take_events(context)
+    taken += _take_signals(context)
+    if load_relaxed(view.orders + TAIL) != before:
+        ring_doorbell(view.executor_doorbell)
+    return taken
+
+
+@kernel
+def _run_timers(context: int, now_ns: int) -> int:
+    """Look at time limits, retries and flattening; return when the next is due, 0 = never."""
+    view = context_at(context)
+    before = load_relaxed(view.orders + TAIL)
+    due = watch_all(context, now_ns)
+    if load_relaxed(view.orders + TAIL) != before:
+        ring_doorbell(view.executor_doorbell)
+    return due
+
+
+@kernel
+def _nothing_waits(context: int) -> bool:
+    """Return whether all three rings are empty for this stage."""
+    view = context_at(context)
+    if peek(view.reports, 0) != 0 or peek(view.signals, 0) != 0:
+        return False
+    place = load_relaxed(head_address(view.market, MARKET_READER))
+    slot = slot_address(view.market, place)
+    # A sequence at or beyond the wanted one means a record, or a lap.
+    return load_relaxed(sequence_address(view.market, slot)) - (place + 1) < 0
+
+
+@kernel
+def _sleep(context: int, deadline_ns: int) -> bool:
+    """Block until a record, a timer or the deadline; return whether the doorbell ended it."""
+    view = context_at(context)
+    woken = False
+    arm(view.wait)
+    now = mono_ns()
+    due = _run_timers(context, now)
+    until = deadline_ns if due == 0 else min(deadline_ns, max(due, now + 1))
+    if _nothing_waits(context):
+        block(view.wait, now, until)
+        woken = mono_ns() < until
+    disarm(view.wait)
+    return woken
+
+
+@export(2)
+def risk_run(context: int, deadline_ns: int) -> int:
+    """Work until the deadline, waiting where nothing is there; return the records taken.
+
+    Args:
+        context: CONTEXT.
+        deadline_ns: monotonic; one in the past makes one look.
+
+    It returns early when it was woken and found nothing: a command may be waiting.
+    """
+    view = context_at(context)
+    total = 0
+    now = mono_ns()
+    settle_orders(context, now)
+    _run_timers(context, now)
+    timers_ns = now
+    woken = False
+    while True:
+        taken = _look(context)
+        total += taken
+        now = mono_ns()
+        if taken > 0:
+            found_work(view.wait)
+        if now >= deadline_ns or (woken and taken == 0):
+            return total
+        woken = False
+        if now - timers_ns >= TIMERS_NS:
+            _run_timers(context, now)
+            timers_ns = now
+        if taken == 0 and should_block(view.wait, now):
+            woken = _sleep(context, deadline_ns)
+
+
+@export(1)
+def risk_recover(context: int) -> int:
+    """Exported `recover`."""
+    return recover(context)

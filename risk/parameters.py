@@ -1,0 +1,134 @@
+"""The settings as risk's kernels read them, and the addresses they work on."""
+
+from __future__ import annotations
+
+import ctypes
+from dataclasses import dataclass
+from typing import Any
+
+from config.settings import Settings
+from risk.limit_table import LIMITS
+from risk.state import (
+    CONTEXT,
+    DECISION,
+    ENTRY_CHECK,
+    ORDERS_OFFSET,
+    PARAMETERS,
+    STAMPS_OFFSET,
+    SYMBOLS_OFFSET,
+    UNDO_OFFSET,
+)
+from shm import counters
+from shm.records import MARKET_EVENT, Strategy
+from shm.topology import MARKET_CURSOR, SharedMemory
+
+# Which cursor of the market ring is risk's.
+MARKET_READER = MARKET_CURSOR["risk"]
+SECOND_NS = 1_000_000_000
+# Mean reversion needs time to revert: one minute before an opposite signal may close it.
+MEAN_REVERSION_HOLD_MIN_S = 60
+# One order in four is kept for exits, which are never held back themselves.
+EXIT_RESERVE_SHARE = 4
+
+
+def parameters_of(settings: Settings) -> Any:
+    """Return a filled PARAMETERS structure."""
+    made = PARAMETERS.new()
+    risk, sizing, trading = settings.risk, settings.position_sizing, settings.trading
+    made.stop_loss_pct = risk.stop_loss_pct
+    made.take_profit_pct = risk.take_profit_pct
+    made.partial_close_fraction = risk.partial_close_fraction
+    made.trailing_activation_pct = risk.trailing_activation_pct
+    made.trailing_distance_pct = risk.trailing_distance_pct
+    made.max_drawdown = risk.max_drawdown
+    made.max_portfolio_risk = risk.max_portfolio_risk
+    made.price_collar_pct = risk.price_collar_pct
+    made.max_slippage_pct = risk.max_slippage_pct
+    made.max_order_notional = risk.max_order_notional_usd
+    made.max_gross_notional = risk.max_gross_notional_usd
+    made.base_position = trading.base_position_usd
+    made.max_position = trading.max_position_usd
+    made.leverage = float(trading.leverage)
+    made.base_size = sizing.base_size
+    made.max_size = sizing.max_size
+    made.fixed_size = int(sizing.method == "fixed")
+    made.close_on_reverse = int(risk.close_on_reverse_signal)
+    made.max_stale_ns = risk.max_stale_ms * 1_000_000
+    made.max_positions = trading.max_concurrent_positions
+    reserve = risk.max_orders_per_s // EXIT_RESERVE_SHARE
+    made.entries_per_s = risk.max_orders_per_s - reserve
+    made.time_to_live_ns = risk.order_time_to_live_ms * 1_000_000
+    _fill_strategies(made, settings)
+    for limit in LIMITS:
+        made.refusal_counter[limit.refusal] = counters.offset(f"risk.{limit.counter}")
+    return made
+
+
+def _fill_strategies(made: Any, settings: Settings) -> None:
+    scalping, signals = settings.scalping, settings.signals
+    longest = scalping.max_hold_time
+    rows = {
+        Strategy.MOMENTUM: (
+            signals.use_momentum,
+            scalping.momentum_hold_min_s,
+            scalping.momentum_hold_max_s,
+        ),
+        Strategy.MEAN_REVERSION: (
+            signals.use_mean_reversion,
+            MEAN_REVERSION_HOLD_MIN_S,
+            longest,
+        ),
+        Strategy.ORDER_FLOW: (
+            signals.use_order_flow,
+            scalping.order_flow_hold_min_s,
+            scalping.order_flow_hold_max_s,
+        ),
+    }
+    for strategy, (enabled, hold_min_s, hold_max_s) in rows.items():
+        most = min(hold_max_s, longest)
+        made.strategy_enabled[strategy] = int(enabled)
+        made.hold_ns_min[strategy] = min(hold_min_s, most) * SECOND_NS
+        made.hold_ns_max[strategy] = most * SECOND_NS
+
+
+@dataclass
+class Wiring:
+    """The context for the kernels and the private memory it points to, kept alive together."""
+
+    context: Any
+    parameters: Any
+    scratch: tuple[Any, ...]
+
+    @property
+    def address(self) -> int:
+        """Return the address of the context, for kernels."""
+        return ctypes.addressof(self.context)
+
+
+def wire(memory: SharedMemory, settings: Settings, wait_address: int) -> Wiring:
+    """Return the addresses of everything risk's kernels touch."""
+    parameters = parameters_of(settings)
+    decision, check, event = DECISION.new(), ENTRY_CHECK.new(), MARKET_EVENT.new()
+    context = CONTEXT.new()
+    for name in ("market", "signals", "orders", "reports"):
+        setattr(context, name, memory.ring(name))
+    context.control = memory.control_address
+    context.symbols = memory.symbol_address(0)
+    context.positions = memory.position_address(0)
+    context.order_rows = memory.order_rows
+    context.order_row_count = memory.order_row_count
+    state = memory.state("risk")
+    context.header = state
+    context.stamps = state + STAMPS_OFFSET
+    context.symbol_states = state + SYMBOLS_OFFSET
+    context.order_states = state + ORDERS_OFFSET
+    context.undo = state + UNDO_OFFSET
+    context.parameters = ctypes.addressof(parameters)
+    context.counters = memory.counters.block("risk")
+    context.histogram = memory.histograms.address_of("risk")
+    context.wait = wait_address
+    context.executor_doorbell = memory.doorbell("executor")
+    context.decision = ctypes.addressof(decision)
+    context.check = ctypes.addressof(check)
+    context.event = ctypes.addressof(event)
+    return Wiring(context, parameters, (decision, check, event))

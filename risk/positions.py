@@ -1,0 +1,245 @@
+"""Fills into positions: exact sums in integers, realised and unrealised results, the state.
+
+Values are ticks × lots; results are 1e-8 quote through `symbol.value_e8`. The average entry is
+never rounded: it stays value / lots. Loops: none; `gross_notional` runs over the symbols.
+"""
+
+from __future__ import annotations
+
+from risk.exits import set_levels
+from risk.state import CONTEXT, HEADER, ORDER_STATE, SYMBOL_STATE, Role
+from risk.undo import POSITION_SIZE, SYMBOL_STATE_SIZE
+from shm import counters
+from shm.compiled import kernel
+from shm.histograms import count
+from shm.tables import CONTROL, POSITION, SYMBOL, PositionState
+from shm.views import address_of, view_of
+
+context_at = view_of(CONTEXT)
+header_at = view_of(HEADER)
+control_at = view_of(CONTROL)
+position_at = view_of(POSITION)
+symbol_at = view_of(SYMBOL)
+symbol_state_at = view_of(SYMBOL_STATE)
+order_state_at = view_of(ORDER_STATE)
+
+SYMBOL_SIZE = SYMBOL.size
+FLAT = int(PositionState.FLAT)
+ENTERING = int(PositionState.ENTERING)
+OPEN = int(PositionState.OPEN)
+EXITING = int(PositionState.EXITING)
+ENTRY = int(Role.ENTRY)
+ROUND_TRIPS = counters.offset("risk.round_trips")
+
+
+@kernel
+def position_address(context: int, symbol: int) -> int:
+    """Return the address of a symbol's position row."""
+    return context_at(context).positions + symbol * POSITION_SIZE
+
+
+@kernel
+def symbol_state_address(context: int, symbol: int) -> int:
+    """Return the address of a symbol's SYMBOL_STATE row."""
+    return context_at(context).symbol_states + symbol * SYMBOL_STATE_SIZE
+
+
+@kernel
+def symbol_address(context: int, symbol: int) -> int:
+    """Return the address of a row of the symbol table."""
+    return context_at(context).symbols + symbol * SYMBOL_SIZE
+
+
+@kernel
+def share_of(whole: int, part: int, parts: int) -> int:
+    """Return whole × part // parts without the product overflowing.
+
+    Requires 0 ≤ part ≤ parts < 2^31, whole ≥ 0.
+    """
+    each = whole // parts
+    rest = whole - each * parts
+    return each * part + rest * part // parts
+
+
+@kernel
+def realized_e8(position: int, value_e8: int) -> int:
+    """Return the result of the closed part before fees, in 1e-8 quote.
+
+    The entry's cost of the closed part is rounded down; when all is closed it is exact.
+    """
+    view = position_at(position)
+    if view.entry_lot <= 0:
+        return 0
+    closed = min(view.exit_lot, view.entry_lot)
+    cost = share_of(view.entry_value * value_e8, closed, view.entry_lot)
+    return view.side * (view.exit_value * value_e8 - cost)
+
+
+@kernel
+def unrealized_e8(position: int, value_e8: int, price_tick: int) -> int:
+    """Return the result of closing the rest at a price, in 1e-8 quote, before fees."""
+    view = position_at(position)
+    left = view.entry_lot - view.exit_lot
+    if left <= 0:
+        return 0
+    whole = view.entry_value * value_e8
+    cost = whole - share_of(whole, view.exit_lot, view.entry_lot)
+    return view.side * (left * price_tick * value_e8 - cost)
+
+
+@kernel
+def exit_price(symbol_state: int, side: int) -> int:
+    """Return the price a position would leave at: bid for a long, ask for a short; 0 = unknown."""
+    view = symbol_state_at(symbol_state)
+    if view.best_valid == 0:
+        return 0
+    return view.bid_tick if side > 0 else view.ask_tick
+
+
+@kernel
+def equity_e8(context: int) -> int:
+    """Return wallet at start + realised − fees + unrealised; 0 while the wallet is unknown."""
+    view = context_at(context)
+    header = header_at(view.header)
+    if header.wallet_start_e8 == 0:
+        return 0
+    control = control_at(view.control)
+    return header.wallet_start_e8 + control.realized_e8 - control.fee_e8 + control.unrealized_e8
+
+
+@kernel
+def track_equity(context: int, max_drawdown: float) -> None:
+    """Take the wallet over once it is known, follow the peak, trip the drawdown latch."""
+    view = context_at(context)
+    header = header_at(view.header)
+    control = control_at(view.control)
+    if header.wallet_start_e8 == 0:
+        if control.wallet_e8 <= 0:
+            return
+        # The wallet may be stated late: results that it already holds are not counted twice.
+        header.wallet_start_e8 = control.wallet_e8 - control.realized_e8 + control.fee_e8
+    equity = equity_e8(context)
+    if equity > header.peak_e8:
+        header.peak_e8 = equity
+    if equity < (1.0 - max_drawdown) * header.peak_e8:
+        control.drawdown_tripped = 1
+
+
+@kernel
+def mark_to_market(context: int, symbol: int) -> None:
+    """Bring a symbol's unrealised result and the total up to date; an unknown price keeps it."""
+    view = context_at(context)
+    position = position_address(context, symbol)
+    state = symbol_state_at(symbol_state_address(context, symbol))
+    row = position_at(position)
+    now = state.unrealized_e8
+    if row.entry_lot <= row.exit_lot:
+        now = 0
+    else:
+        price = exit_price(address_of(state), row.side)
+        if price > 0:
+            value = symbol_at(symbol_address(context, symbol)).value_e8
+            now = unrealized_e8(position, value, price)
+    control_at(view.control).unrealized_e8 += now - state.unrealized_e8
+    state.unrealized_e8 = now
+
+
+@kernel
+def gross_notional_e8(context: int) -> int:
+    """Return the notional of all positions and of entries in flight, in 1e-8 quote.
+
+    Loop bound: symbol_count ≤ 128.
+    """
+    view = context_at(context)
+    total = 0
+    for symbol in range(control_at(view.control).symbol_count):
+        row = position_at(position_address(context, symbol))
+        if row.state == FLAT:
+            continue
+        state = symbol_state_at(symbol_state_address(context, symbol))
+        value = symbol_at(symbol_address(context, symbol)).value_e8
+        left = row.entry_lot - row.exit_lot
+        if left > 0:
+            price = exit_price(address_of(state), row.side)
+            if price <= 0:
+                price = row.entry_value // row.entry_lot
+            total += left * price * value
+        total += state.entry_left_lot * state.entry_tick * value
+    return total
+
+
+@kernel
+def apply_fill(
+    context: int, order: int, fill_lot: int, fill_value: int, fee_e8: int, now_ns: int
+) -> None:
+    """Add a new fill of an order to its position, the totals and the order's own sums.
+
+    A fill of an order whose position has been followed by another belongs to the net position all
+    the same: it counts as entry or exit by its side.
+    """
+    view = context_at(context)
+    record = order_state_at(order)
+    symbol = record.symbol
+    position = position_address(context, symbol)
+    row = position_at(position)
+    state = symbol_state_at(symbol_state_address(context, symbol))
+    control = control_at(view.control)
+    record.filled_lot += fill_lot
+    record.filled_value += fill_value
+    record.fee_e8 += fee_e8
+    row.fee_e8 += fee_e8
+    control.fee_e8 += fee_e8
+    is_entry = record.role == ENTRY
+    if record.position_id != row.position_id:
+        is_entry = record.side == row.side
+    elif is_entry:
+        state.entry_left_lot = max(0, state.entry_left_lot - fill_lot)
+    if is_entry:
+        row.entry_lot += fill_lot
+        row.entry_value += fill_value
+        if row.opened_ns == 0:
+            row.opened_ns = now_ns
+        set_levels(position, view.parameters)
+    else:
+        row.exit_lot += fill_lot
+        row.exit_value += fill_value
+    # Invariant: the net position is the sum of its fills.
+    row.quantity_lot = row.side * (row.entry_lot - row.exit_lot)
+    if row.exit_lot > row.entry_lot:
+        header_at(view.header).untrusted = 1
+    realized = realized_e8(position, symbol_at(symbol_address(context, symbol)).value_e8)
+    control.realized_e8 += realized - state.realized_e8
+    state.realized_e8 = realized
+
+
+@kernel
+def settle_state(context: int, symbol: int) -> None:
+    """Derive a position's state from its quantity and the orders in flight.
+
+    An entry that never filled makes it FLAT again; quantity without an order in flight is OPEN.
+    """
+    view = context_at(context)
+    row = position_at(position_address(context, symbol))
+    state = symbol_state_at(symbol_state_address(context, symbol))
+    before = row.state
+    if row.exit_order_id != 0:
+        row.state = EXITING
+    elif state.entry_live != 0:
+        row.state = ENTERING
+    elif row.entry_lot != row.exit_lot:
+        row.state = OPEN
+    else:
+        row.state = FLAT
+    if row.state == before:
+        return
+    control = control_at(view.control)
+    if before == FLAT:
+        control.open_position_count += 1
+    if row.state == FLAT:
+        control.open_position_count -= 1
+        state.want_close = 0
+        state.retry_count = 0
+        state.retry_ns = 0
+        if row.entry_lot > 0:
+            row.round_trips += 1
+            count(view.counters, ROUND_TRIPS, 1)

@@ -1,0 +1,258 @@
+"""The layouts of risk's memory: what survives the process, and what is private to it.
+
+The state segment holds, in this order: the header, the stamps of recent orders, one row per symbol,
+a table of recent orders, and the undo record (see undo.py). Position rows and the totals in the
+control record lie in the control segment; risk is their only writer.
+"""
+
+from __future__ import annotations
+
+from enum import IntEnum
+
+from config.settings import Settings
+from shm.fields import Field, Record
+from shm.records import SYMBOL_COUNT_MAX
+from shm.tables import CONTROL, POSITION
+
+# The message rate is judged over the last second; max_orders_per_s is at most 300.
+STAMP_COUNT = 512
+# Orders that late reports can still be matched to; an order in flight is never overwritten.
+ORDER_COUNT = 1024
+# Fills that arrived ahead of an earlier one of the same order.
+ISLAND_COUNT = 8
+STRATEGY_COUNT = 5
+REFUSAL_COUNT_MAX = 16
+
+
+class Role(IntEnum):
+    """What an order does to its position."""
+
+    ENTRY = 1
+    EXIT = 2
+
+
+class UndoKind(IntEnum):
+    """Which change was under way when the undo record was written, and what commits it."""
+
+    NONE = 0
+    REPORT = 1  # a report is applied; committed when its ring's head has passed it
+    ORDER = 2  # an order is written; committed when it is in the ring
+    LOCAL = 3  # a change of our own; committed when the record says NONE again
+
+
+class ExitAction(IntEnum):
+    """What one step of the exit machine asks for."""
+
+    HOLD = 0
+    PARTIAL_CLOSE = 1
+    CLOSE = 2
+    MOVE_STOP = 3
+
+
+HEADER = Record(
+    "risk_header",
+    "Risk's own counters and equity; outlives the process.",
+    [
+        Field("last_order_id", "i64", "id", "risk", "the last one taken"),
+        Field("last_position_id", "i64", "id", "risk", "the last one taken"),
+        Field("order_count", "i64", "count", "risk", "orders written; indexes the stamps"),
+        Field("wallet_start_e8", "i64", "1e-8 quote", "risk", "first known wallet less results"),
+        Field("peak_e8", "i64", "1e-8 quote", "risk", "highest equity"),
+        Field("untrusted", "i64", "0 or 1", "risk", "1 = a position broke its invariant"),
+    ],
+)
+
+STAMPS = Record(
+    "risk_stamps",
+    "When the last orders were written, by order_count.",
+    [Field("order_ns", "i64", "ns, monotonic", "risk", "stamps", STAMP_COUNT)],
+)
+
+SYMBOL_STATE = Record(
+    "risk_symbol",
+    "One per symbol: best prices as risk read them, and what its position waits for.",
+    [
+        Field("bid_tick", "i64", "ticks", "risk", "best bid"),
+        Field("ask_tick", "i64", "ticks", "risk", "best ask"),
+        Field("best_valid", "i64", "0 or 1", "risk", "0 = no BEST since start, lap or INVALID"),
+        Field("seen_ns", "i64", "ns, monotonic", "risk", "receive stamp of the last event"),
+        Field("trade_tick", "i64", "ticks", "risk", "price of the last trade"),
+        Field("realized_e8", "i64", "1e-8 quote", "risk", "of the current position"),
+        Field("unrealized_e8", "i64", "1e-8 quote", "risk", "of the current position"),
+        Field("entry_live", "i64", "0 or 1", "risk", "the entry order is not terminal"),
+        Field("entry_left_lot", "i64", "lots", "risk", "of the entry, not filled yet"),
+        Field("entry_tick", "i64", "ticks", "risk", "limit price of the entry"),
+        Field("want_close", "i64", "OrderReason", "risk", "why it is to be closed; 0 = it is not"),
+        Field("retry_ns", "i64", "ns, monotonic", "risk", "no exit order before"),
+        Field("retry_count", "i64", "count", "risk", "exits that failed in a row"),
+        Field("retry_partial", "i64", "0 or 1", "risk", "only partial closes wait for retry_ns"),
+    ],
+    align=128,
+)
+
+ORDER_STATE = Record(
+    "risk_order",
+    "One per recent order: what has been applied of it. Row = order_id modulo the table's size.",
+    [
+        Field("order_id", "i64", "id", "risk", "0 = the row is free"),
+        Field("position_id", "i64", "id", "risk", "the position it opens or reduces"),
+        Field("ring_position", "i64", "position", "risk", "its place in the order ring"),
+        Field("written_ns", "i64", "ns, monotonic", "risk", "when it was written"),
+        Field("quantity_lot", "i64", "lots", "risk", "ordered"),
+        Field("filled_lot", "i64", "lots", "risk", "sum of the fills applied"),
+        Field("filled_value", "i64", "ticks × lots", "risk", "sum of the fills applied"),
+        Field("fee_e8", "i64", "1e-8 quote", "risk", "sum of the fills applied"),
+        Field("stated_lot", "i64", "lots", "risk", "largest cumulative quantity a report stated"),
+        Field("contiguous_lot", "i64", "lots", "risk", "all fills below this were applied"),
+        Field("island_count", "i64", "count", "risk", "applied stretches above contiguous_lot"),
+        Field("island_start", "i64", "lots", "risk", "first lot of each", ISLAND_COUNT),
+        Field("island_end", "i64", "lots", "risk", "lot after the last of each", ISLAND_COUNT),
+        Field("symbol", "i64", "index", "risk", "row of the symbol table"),
+        Field("role", "i64", "Role", "risk", "entry or exit"),
+        Field("side", "i64", "+1, -1", "risk", "direction"),
+        Field("reason", "i64", "OrderReason", "risk", "why it was written"),
+        Field("status", "i64", "OrderStatus", "risk", "the last one reported"),
+        Field("done", "i64", "0 or 1", "risk", "terminal, and all of its fills are applied"),
+    ],
+    align=128,
+)
+
+TOTALS_OFFSET = CONTROL.offset("open_position_count")
+TOTALS_SIZE = CONTROL.offset("unrealized_e8") + 8 - TOTALS_OFFSET
+assert TOTALS_SIZE == 5 * 8, "the totals of risk lie side by side in the control record"
+
+UNDO = Record(
+    "risk_undo",
+    "What a change in progress overwrites, so that a crash in its middle can be taken back.",
+    [
+        Field("kind", "i64", "UndoKind", "risk", "written last, cleared by the commit"),
+        Field("key", "i64", "position or id", "risk", "what tells whether it was committed"),
+        Field("symbol", "i64", "index", "risk", "whose rows are saved"),
+        Field("order_id", "i64", "id", "risk", "whose order row is saved"),
+        Field("header", "u8", "bytes", "risk", "copy", HEADER.size, align=64),
+        Field("totals", "u8", "bytes", "risk", "copy of the control record's", TOTALS_SIZE),
+        Field("position", "u8", "bytes", "risk", "copy", POSITION.size, align=64),
+        Field("symbol_state", "u8", "bytes", "risk", "copy", SYMBOL_STATE.size, align=64),
+        Field("order", "u8", "bytes", "risk", "copy", ORDER_STATE.size, align=64),
+    ],
+)
+
+STAMPS_OFFSET = HEADER.size
+SYMBOLS_OFFSET = STAMPS_OFFSET + STAMPS.size
+ORDERS_OFFSET = SYMBOLS_OFFSET + SYMBOL_STATE.size * SYMBOL_COUNT_MAX
+UNDO_OFFSET = ORDERS_OFFSET + ORDER_STATE.size * ORDER_COUNT
+
+
+def state_size(settings: Settings, symbol_count: int) -> int:
+    """Return the bytes of risk's state segment: the same whatever the settings."""
+    assert symbol_count <= SYMBOL_COUNT_MAX, f"too many symbols: symbol_count={symbol_count}"
+    return UNDO_OFFSET + UNDO.size
+
+
+PARAMETERS = Record(
+    "risk_parameters",
+    "The settings as kernels read them; private to the process.",
+    [
+        Field("stop_loss_pct", "f64", "fraction", "agent", "initial stop from the entry"),
+        Field("take_profit_pct", "f64", "fraction", "agent", "target from the entry"),
+        Field("partial_close_fraction", "f64", "fraction", "agent", "closed at one initial risk"),
+        Field("trailing_activation_pct", "f64", "fraction", "agent", "gain that starts trailing"),
+        Field("trailing_distance_pct", "f64", "fraction", "agent", "stop from the best price"),
+        Field("max_drawdown", "f64", "fraction", "agent", "fall from the peak that halts entries"),
+        Field("max_portfolio_risk", "f64", "fraction", "agent", "of equity, all stops hit"),
+        Field("price_collar_pct", "f64", "fraction", "agent", "limit price from the mid"),
+        Field("max_slippage_pct", "f64", "fraction", "agent", "limit price beyond the best"),
+        Field("max_order_notional", "f64", "quote", "agent", "of one order"),
+        Field("max_gross_notional", "f64", "quote", "agent", "of positions and entries"),
+        Field("base_position", "f64", "quote", "agent", "notional of size 1.0"),
+        Field("max_position", "f64", "quote", "agent", "notional of one position"),
+        Field("leverage", "f64", "times", "agent", "margin: equity × leverage"),
+        Field("base_size", "f64", "of base_position", "agent", "smallest size"),
+        Field("max_size", "f64", "of base_position", "agent", "largest size"),
+        Field("fixed_size", "i64", "0 or 1", "agent", "1 = max_size always"),
+        Field("close_on_reverse", "i64", "0 or 1", "agent", "an opposite signal closes"),
+        Field("max_stale_ns", "i64", "ns", "agent", "age of price or signal"),
+        Field("max_positions", "i64", "count", "agent", "open at once"),
+        Field("entries_per_s", "i64", "orders/s", "agent", "entries stop here, exits go on"),
+        Field("time_to_live_ns", "i64", "ns", "agent", "of an entry order"),
+        Field("strategy_enabled", "i64", "0 or 1", "agent", "by Strategy", STRATEGY_COUNT),
+        Field("hold_ns_min", "i64", "ns", "agent", "by Strategy", STRATEGY_COUNT),
+        Field("hold_ns_max", "i64", "ns", "agent", "by Strategy", STRATEGY_COUNT),
+        Field("refusal_counter", "i64", "bytes", "agent", "by Refusal", REFUSAL_COUNT_MAX),
+    ],
+)
+
+DECISION = Record(
+    "risk_decision",
+    "What one step of the exit machine found; scratch.",
+    [
+        Field("action", "i64", "ExitAction", "kernel", "what is to be done"),
+        Field("reason", "i64", "OrderReason", "kernel", "why; NONE for HOLD"),
+        Field("quantity_lot", "i64", "lots", "kernel", "to close; 0 for HOLD and MOVE_STOP"),
+        Field("stop_tick", "i64", "ticks", "kernel", "the stop from now on"),
+        Field("best_tick", "i64", "ticks", "kernel", "best price in favour from now on"),
+        Field("trailing", "i64", "0 or 1", "kernel", "the stop has begun to trail"),
+        Field("partial_done", "i64", "0 or 1", "kernel", "closed in part, or too small for it"),
+    ],
+)
+
+ENTRY_CHECK = Record(
+    "risk_entry_check",
+    "Everything the limits look at for one signal; scratch.",
+    [
+        Field("halt_reason", "i64", "HaltReason", "kernel", "control record"),
+        Field("kill_latch", "i64", "0 or 1", "kernel", "control record"),
+        Field("stop_requested", "i64", "0 or 1", "kernel", "control record"),
+        Field("flatten_requested", "i64", "0 or 1", "kernel", "control record"),
+        Field("reconciled", "i64", "0 or 1", "kernel", "control record"),
+        Field("clock_ready", "i64", "0 or 1", "kernel", "control record"),
+        Field("untrusted", "i64", "0 or 1", "kernel", "a position broke its invariant"),
+        Field("equity_e8", "i64", "1e-8 quote", "kernel", "0 or less = unknown or gone"),
+        Field("drawdown_tripped", "i64", "0 or 1", "kernel", "control record"),
+        Field("strategy_enabled", "i64", "0 or 1", "kernel", "of the signal's strategy"),
+        Field("best_valid", "i64", "0 or 1", "kernel", "best prices are known"),
+        Field("price_age_ns", "i64", "ns", "kernel", "of the symbol's last market event"),
+        Field("signal_age_ns", "i64", "ns", "kernel", "of the event behind the signal"),
+        Field("position_state", "i64", "PositionState", "kernel", "of the symbol"),
+        Field("position_count", "i64", "count", "kernel", "not flat, over all symbols"),
+        Field("quantity_lot", "i64", "lots", "kernel", "from sizing; 0 = below the minimum"),
+        Field("order_notional_e8", "i64", "1e-8 quote", "kernel", "of the order at its limit"),
+        Field("gross_notional_e8", "i64", "1e-8 quote", "kernel", "positions and entries, before"),
+        Field("limit_tick", "i64", "ticks", "kernel", "limit price; 0 = none inside the collar"),
+        Field("order_count", "i64", "count", "kernel", "orders written in the last second"),
+        Field("ring_free", "i64", "records", "kernel", "free slots, the exits' share taken off"),
+    ],
+)
+
+CONTEXT = Record(
+    "risk_context",
+    "Addresses for the kernels; private to the process.",
+    [
+        Field(name, "i64", "address", "agent", meaning)
+        for name, meaning in (
+            ("market", "ring"),
+            ("signals", "ring"),
+            ("orders", "ring"),
+            ("reports", "ring"),
+            ("control", "control record"),
+            ("symbols", "symbol table"),
+            ("positions", "position rows"),
+            ("order_rows", "the executor's order table"),
+            ("order_row_count", "its rows (count)"),
+            ("header", "HEADER"),
+            ("stamps", "STAMPS"),
+            ("symbol_states", "SYMBOL_STATE rows"),
+            ("order_states", "ORDER_STATE rows"),
+            ("undo", "UNDO"),
+            ("parameters", "PARAMETERS"),
+            ("counters", "risk's counter block"),
+            ("histogram", "the histogram `risk`"),
+            ("wait", "waiting state"),
+            ("closing", "1 = no entries any more (flag)"),
+            ("executor_doorbell", "doorbell"),
+            ("decision", "scratch DECISION"),
+            ("check", "scratch ENTRY_CHECK"),
+            ("event", "scratch market event"),
+        )
+    ],
+)

@@ -1,0 +1,126 @@
+"""Changes that a crash cannot leave half done: what is overwritten is saved first.
+
+    begin_change(context, kind, key, symbol, order_id)    save the rows, then set `kind`
+    … change the rows …
+    <the commit: a ring's head or sequence moves on, see UndoKind>
+    end_change(context)
+
+`take_back` runs after a restart: a change that was not committed is undone, and its cause (a
+report, a signal, a market event) is still in its ring and is worked off again. A process dies
+between two of its instructions, so the order of the compiler is all that has to be kept.
+"""
+
+from __future__ import annotations
+
+from risk.state import (
+    CONTEXT,
+    HEADER,
+    ORDER_COUNT,
+    ORDER_STATE,
+    SYMBOL_STATE,
+    TOTALS_OFFSET,
+    TOTALS_SIZE,
+    UNDO,
+    UndoKind,
+)
+from shm.atomics import compiler_barrier, load_relaxed
+from shm.compiled import kernel
+from shm.memory import copy_bytes
+from shm.records import ORDER
+from shm.rings import TAIL, head_address, slot_address
+from shm.tables import POSITION
+from shm.views import view_of
+
+context_at = view_of(CONTEXT)
+undo_at = view_of(UNDO)
+order_at = view_of(ORDER)
+
+NONE = int(UndoKind.NONE)
+REPORT = int(UndoKind.REPORT)
+ORDER_WRITTEN = int(UndoKind.ORDER)
+LOCAL = int(UndoKind.LOCAL)
+
+HEADER_COPY = UNDO.offset("header")
+TOTALS_COPY = UNDO.offset("totals")
+POSITION_COPY = UNDO.offset("position")
+SYMBOL_COPY = UNDO.offset("symbol_state")
+ORDER_COPY = UNDO.offset("order")
+HEADER_SIZE = HEADER.size
+POSITION_SIZE = POSITION.size
+SYMBOL_STATE_SIZE = SYMBOL_STATE.size
+ORDER_STATE_SIZE = ORDER_STATE.size
+
+
+@kernel
+def order_state_address(context: int, order_id: int) -> int:
+    """Return the row of the order table that an order id falls on."""
+    row = order_id & (ORDER_COUNT - 1)
+    return context_at(context).order_states + row * ORDER_STATE_SIZE
+
+
+@kernel
+def begin_change(context: int, kind: int, key: int, symbol: int, order_id: int) -> None:
+    """Save the header, the totals, a symbol's rows and an order's row."""
+    view = context_at(context)
+    undo = view.undo
+    record = undo_at(undo)
+    record.key = key
+    record.symbol = symbol
+    record.order_id = order_id
+    copy_bytes(undo + HEADER_COPY, view.header, HEADER_SIZE)
+    copy_bytes(undo + TOTALS_COPY, view.control + TOTALS_OFFSET, TOTALS_SIZE)
+    copy_bytes(undo + POSITION_COPY, view.positions + symbol * POSITION_SIZE, POSITION_SIZE)
+    place = view.symbol_states + symbol * SYMBOL_STATE_SIZE
+    copy_bytes(undo + SYMBOL_COPY, place, SYMBOL_STATE_SIZE)
+    copy_bytes(undo + ORDER_COPY, order_state_address(context, order_id), ORDER_STATE_SIZE)
+    # Ordering: the copies before the mark, the mark before the change; see `take_back`.
+    compiler_barrier()
+    record.kind = kind
+    compiler_barrier()
+
+
+@kernel
+def end_change(context: int) -> None:
+    """Forget the copies: the change is complete."""
+    compiler_barrier()
+    undo_at(context_at(context).undo).kind = NONE
+    compiler_barrier()
+
+
+@kernel
+def _is_committed(context: int) -> bool:
+    view = context_at(context)
+    record = undo_at(view.undo)
+    if record.kind == REPORT:
+        return load_relaxed(head_address(view.reports, 0)) != record.key
+    if record.kind == ORDER_WRITTEN:
+        # The tail has been recovered: the order that was being written is the newest, or not there.
+        last = slot_address(view.orders, load_relaxed(view.orders + TAIL) - 1)
+        return order_at(last).order_id == record.key
+    return False
+
+
+@kernel
+def take_back(context: int) -> int:
+    """Undo a change that was cut short; return 1 if there was one. Needs a recovered order ring.
+
+    May itself be cut short: it copies the same bytes again then.
+    """
+    view = context_at(context)
+    undo = view.undo
+    record = undo_at(undo)
+    if record.kind == NONE:
+        return 0
+    undone = 0
+    if not _is_committed(context):
+        symbol = record.symbol
+        copy_bytes(view.header, undo + HEADER_COPY, HEADER_SIZE)
+        copy_bytes(view.control + TOTALS_OFFSET, undo + TOTALS_COPY, TOTALS_SIZE)
+        copy_bytes(view.positions + symbol * POSITION_SIZE, undo + POSITION_COPY, POSITION_SIZE)
+        place = view.symbol_states + symbol * SYMBOL_STATE_SIZE
+        copy_bytes(place, undo + SYMBOL_COPY, SYMBOL_STATE_SIZE)
+        order = order_state_address(context, record.order_id)
+        copy_bytes(order, undo + ORDER_COPY, ORDER_STATE_SIZE)
+        undone = 1
+    end_change(context)
+    return undone

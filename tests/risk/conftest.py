@@ -1,0 +1,41 @@
+"""Fixtures of the risk tests."""
+
+from __future__ import annotations
+
+from contextlib import closing
+
+import pytest
+
+from tests.risk.desk import Desk, jit_kernels
+
+
+@pytest.fixture(scope="session")
+def kernels():
+    """Compile everything before a test stamps a record: compiling takes longer than prices last."""
+    found = jit_kernels()
+    with closing(Desk(found)) as desk:
+        desk.look()
+        desk.best(450_000, 450_001)
+        desk.signal()
+        desk.look()
+        desk.orders()
+        desk.recover()
+    return found
+
+
+@pytest.fixture
+def make_desk(kernels):
+    made = []
+
+    def make(**changes) -> Desk:
+        made.append(Desk(kernels, **changes))
+        return made[-1]
+
+    yield make
+    for desk in made:
+        desk.close()
+
+
+@pytest.fixture
+def desk(make_desk) -> Desk:
+    return make_desk(trading__base_position_usd=1000.0, risk__max_order_notional_usd=5000.0)

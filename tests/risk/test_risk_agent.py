@@ -1,0 +1,120 @@
+"""The agent: fresh start, restart, logging of latches, an end that opens nothing."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from risk.agent import Agent
+from risk.parameters import parameters_of
+from runtime.stage import StageContext
+from runtime.wait_layout import WaitStrategy
+from shm.records import Strategy
+from shm.tables import PositionState
+from tests.risk.desk import settings_with
+
+NOWHERE: Any = None  # risk talks to no venue
+
+
+class Log:
+    """Keeps what is logged."""
+
+    def __init__(self) -> None:
+        self.lines: list[tuple[str, str, dict]] = []
+
+    def __getattr__(self, level: str):
+        return lambda event, **values: self.lines.append((level, event, values))
+
+    def events(self) -> list[str]:
+        return [event for _, event, _ in self.lines]
+
+
+@pytest.fixture
+def stage(desk, kernels):
+    def make(restarted: bool = False) -> SimpleNamespace:
+        log = Log()
+        context = StageContext(
+            name="risk",
+            settings=desk.settings,
+            memory=desk.memory,
+            kernels=kernels,
+            log=log,
+            symbols=("SYM0USDT", "SYM1USDT", "SYM2USDT"),
+            market_endpoints=NOWHERE,
+            order_endpoints=NOWHERE,
+            wait_strategy=WaitStrategy.BLOCK,
+            restarted=restarted,
+        )
+        return SimpleNamespace(agent=Agent(context), log=log)
+
+    return make
+
+
+def test_a_fresh_start_forgets_and_a_restart_remembers(desk, stage):
+    desk.open()
+    restarted = stage(restarted=True)
+    restarted.agent.on_start()
+    assert desk.position().state == PositionState.OPEN
+    (line,) = restarted.log.lines
+    assert line[:2] == ("info", "recovered")
+    assert (line[2]["open_positions"], line[2]["last_order_id"]) == (1, 1)
+    fresh = stage()
+    fresh.agent.on_start()
+    assert desk.position().state == PositionState.FLAT
+    assert desk.header.last_order_id == 0
+    assert desk.control.open_position_count == desk.control.unrealized_e8 == 0
+
+
+def test_a_cycle_works_waits_and_logs_the_drawdown_once(desk, stage):
+    made = stage()
+    made.agent.on_start()
+    desk.best(450_000, 450_001)
+    desk.signal()
+    assert made.agent.do_work() == 2
+    (order,) = desk.orders()
+    desk.fill(order, 450_001)
+    desk.control.wallet_e8 = 10**8
+    desk.header.wallet_start_e8 = desk.header.peak_e8 = 10**8
+    desk.best(440_000, 440_001)
+    made.agent.do_work()
+    made.agent.do_work()
+    assert made.log.events().count("drawdown limit tripped, no new entries") == 1
+
+
+def test_closing_opens_nothing_but_takes_reports(desk, stage):
+    made = stage()
+    made.agent.on_start()
+    desk.best(450_000, 450_001)
+    desk.signal()
+    made.agent.do_work()
+    (order,) = desk.orders()
+    desk.fill(order, 450_001)
+    desk.best(450_000, 450_001, 1)
+    desk.signal(1, 1)
+    made.agent.on_close()
+    assert desk.position().quantity_lot == order.quantity_lot
+    assert desk.orders() == [] and desk.count("rejected_halted") == 1
+    (left,) = [values for _, event, values in made.log.lines if event == "position left open"]
+    assert left["symbol"] == "SYM0USDT" and left["stop_tick"] == desk.position().stop_tick
+
+
+def test_hold_windows_and_switches_come_from_the_settings():
+    made = parameters_of(
+        settings_with(
+            signals__use_momentum=False,
+            scalping__max_hold_time=40,
+            scalping__momentum_hold_max_s=30,
+            risk__max_orders_per_s=1,
+        )
+    )
+    assert list(made.strategy_enabled) == [0, 0, 1, 1, 0]
+    assert made.hold_ns_max[Strategy.MOMENTUM] == 30 * 10**9
+    assert made.hold_ns_max[Strategy.MEAN_REVERSION] == 40 * 10**9
+    assert made.hold_ns_min[Strategy.MEAN_REVERSION] == 40 * 10**9
+    assert made.hold_ns_max[Strategy.ORDER_FLOW] == 40 * 10**9
+    assert made.entries_per_s == 1
+    default = parameters_of(settings_with())
+    assert default.entries_per_s == 15
+    assert default.hold_ns_min[Strategy.MEAN_REVERSION] == 60 * 10**9
