@@ -145,8 +145,6 @@ class Supervisor:
         )
         for warning in plan.warnings:
             self._warn(warning)
-        if settings.system.memory_pools and settings.optimization.MEMORY_POOLS:
-            self.memory.touch()
         agents = {name: importlib.import_module(f"{name}.agent").Agent for name in STAGES}
         contexts = {name: self._context(name, plan.stages[name]) for name in STAGES}
         if settings.optimization.MEMORY_OPTIMIZATION:

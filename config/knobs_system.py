@@ -20,7 +20,7 @@ SYSTEM = (
     ),
     Knob(
         _FILE, "system.memory_pools", "bool", "", True,
-        meaning="Take orders and positions from pre-allocated pools",
+        meaning="Map what a stage works in before trading starts; also needs MEMORY_POOLS",
     ),
     Knob(
         _FILE, "system.cache_alignment", "int", "bytes", 64,
@@ -140,7 +140,7 @@ OPTIMIZATION = (
     ),
     _level(
         "MEMORY_POOLS", True,
-        "Touch every page of the shared segments before trading starts",
+        "Map the market ring and the state of each stage before trading starts",
     ),
     _level(
         "USE_HARDWARE_ACCELERATION", True,

@@ -67,6 +67,8 @@ def _settle(context: StageContext, place: StagePlacement) -> None:
         warnings.append(placement.pin_to(place.core))
     if settings.system.numa_optimization and settings.optimization.NUMA_OPTIMIZATION:
         warnings.append(placement.bind_memory(place.node))
+    if settings.system.memory_pools and settings.optimization.MEMORY_POOLS:
+        context.memory.prefault(context.name)
     if settings.system.lock_memory:
         warnings.append(placement.lock_memory())
     if settings.optimization.USE_ZERO_ALLOCATION:
