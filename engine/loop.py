@@ -1,0 +1,264 @@
+"""The compiled half of the engine: market in → `take_event` → signals out, and waiting.
+
+It alone touches rings and clocks. Reports are observed, not consumed: the executor is never held
+back by the engine. A full `signals` ring drops the signal and counts it; the state goes on as if
+it had been written, so it does not depend on whether anybody reads.
+"""
+
+from __future__ import annotations
+
+from engine.events import (
+    engine_at,
+    event_at,
+    fill_signal,
+    forget_best,
+    request_book,
+    signal_at,
+    state_at,
+    symbol_state,
+    take_event,
+    withdraw_book,
+)
+from engine.inventory import note_report
+from engine.state import ENGINE
+from engine.strategies import STRATEGY_MEAN_REVERSION, STRATEGY_MOMENTUM
+from runtime.clocks import mono_ns
+from runtime.waits import arm, block, disarm, found_work, ring_doorbell, should_block
+from shm import counters
+from shm.compiled import export, kernel
+from shm.histograms import count, record_value
+from shm.records import MARKET_EVENT, SIGNAL
+from shm.ring_layout import RING
+from shm.rings import EMPTY, LAPPED, claim, newest, publish, read_broadcast, rejoin
+from shm.views import view_of
+
+ring_at = view_of(RING)
+EVENT_OFFSET = ENGINE.offset("event")
+REPORT_OFFSET = ENGINE.offset("report")
+SIGNAL_OFFSET = ENGINE.offset("signal")
+EVENT_SIZE = MARKET_EVENT.size
+SIGNAL_SIZE = SIGNAL.size
+
+EVENTS = counters.offset("engine.events")
+LAPS = counters.offset("engine.laps")
+SIGNALS = counters.offset("engine.signals")
+SIGNALS_MOMENTUM = counters.offset("engine.signals_momentum")
+SIGNALS_MEAN_REVERSION = counters.offset("engine.signals_mean_reversion")
+SIGNALS_ORDER_FLOW = counters.offset("engine.signals_order_flow")
+RING_FULL = counters.offset("engine.ring_full")
+REPORTS = counters.offset("engine.reports")
+
+# Events between two looks at the clock, and reports between two looks at the market.
+BATCH = 256
+REPORT_BATCH = 64
+# The producer of a gated ring does not mark a slot before writing it, so an observer keeps clear
+# of the oldest fourth of the ring.
+REPORT_MARGIN_SHIFT = 2
+
+
+@kernel
+def _count_signal(engine: int, event: int) -> None:
+    view = engine_at(engine)
+    strategy = state_at(symbol_state(engine, event_at(event).symbol)).strategy
+    count(view.counters, SIGNALS, 1)
+    if strategy == STRATEGY_MOMENTUM:
+        count(view.counters, SIGNALS_MOMENTUM, 1)
+    elif strategy == STRATEGY_MEAN_REVERSION:
+        count(view.counters, SIGNALS_MEAN_REVERSION, 1)
+    else:
+        count(view.counters, SIGNALS_ORDER_FLOW, 1)
+
+
+@kernel
+def _publish_signal(engine: int, event: int) -> None:
+    view = engine_at(engine)
+    # Invariant: ids count decisions, so they do not depend on the ring's consumer.
+    view.signal_id += 1
+    slot = claim(view.signals)
+    if slot == 0:
+        count(view.counters, RING_FULL, 1)
+        return
+    written_ns = mono_ns()
+    fill_signal(engine, event, slot, written_ns)
+    publish(view.signals, slot)
+    _count_signal(engine, event)
+    record_value(view.histogram, written_ns - event_at(event).origin_ns)
+    if view.risk_doorbell != 0:
+        ring_doorbell(view.risk_doorbell)
+
+
+@kernel
+def _join_again(engine: int) -> None:
+    # Loop bound: symbols. What was missed is unknown: no book is whole, no comparison holds.
+    view = engine_at(engine)
+    view.market_position = rejoin(view.market, view.market_cursor)
+    count(view.counters, LAPS, 1)
+    for symbol in range(view.symbol_count):
+        withdraw_book(engine, symbol)
+        request_book(engine, symbol)
+        state = symbol_state(engine, symbol)
+        forget_best(state)
+        state_at(state).event_count = 0
+
+
+@kernel
+def _ring_feed(engine: int) -> None:
+    view = engine_at(engine)
+    if view.requests_rung != view.requests_made:
+        view.requests_rung = view.requests_made
+        if view.feed_doorbell != 0:
+            ring_doorbell(view.feed_doorbell)
+
+
+@kernel
+def _read_market(engine: int) -> int:
+    # Loop bound: BATCH.
+    view = engine_at(engine)
+    event = engine + EVENT_OFFSET
+    read = 0
+    while read < BATCH:
+        found = read_broadcast(view.market, view.market_position, event)
+        if found == EMPTY:
+            break
+        read += 1
+        if found == LAPPED:
+            _join_again(engine)
+            continue
+        view.market_position += 1
+        count(view.counters, EVENTS, 1)
+        if take_event(engine, event) != 0:
+            _publish_signal(engine, event)
+    _ring_feed(engine)
+    return read
+
+
+@kernel
+def _observe_reports(engine: int) -> int:
+    # Loop bound: REPORT_BATCH.
+    view = engine_at(engine)
+    report = engine + REPORT_OFFSET
+    read = 0
+    while read < REPORT_BATCH:
+        position = view.report_position
+        found = read_broadcast(view.reports, position, report)
+        if found == EMPTY:
+            break
+        read += 1
+        # Ordering: the record was copied before the tail is loaded (acquire fence in
+        # `read_broadcast`), so a tail short of a whole lap proves that it was not being rewritten.
+        behind = newest(view.reports) - position
+        capacity = ring_at(view.reports).mask + 1
+        if found == LAPPED or behind > capacity - (capacity >> REPORT_MARGIN_SHIFT):
+            view.reports_missed += 1
+            view.report_position = newest(view.reports)
+            continue
+        note_report(engine, report)
+        view.report_position = position + 1
+        count(view.counters, REPORTS, 1)
+    return read
+
+
+@kernel
+def _look(engine: int) -> int:
+    return _read_market(engine) + _observe_reports(engine)
+
+
+@export(2)
+def engine_run(engine: int, deadline_ns: int) -> int:
+    """Work off what arrives until the deadline; return the items worked off.
+
+    Args:
+        engine: address of ENGINE.
+        deadline_ns: monotonic, ns. The clock is read at least once per BATCH events.
+
+    Returns early, with what was done, when the stage was woken without finding work.
+    """
+    wait = engine_at(engine).wait
+    worked = 0
+    while True:
+        found = _look(engine)
+        now_ns = mono_ns()
+        worked += found
+        if now_ns >= deadline_ns:
+            return worked
+        if found != 0:
+            found_work(wait)
+            continue
+        if not should_block(wait, now_ns):
+            continue
+        arm(wait)
+        found = _look(engine)
+        if found == 0:
+            block(wait, now_ns, deadline_ns)
+        disarm(wait)
+        if found == 0:
+            found = _look(engine)
+            if found == 0:
+                return worked
+        worked += found
+        found_work(wait)
+
+
+@export(2)
+def engine_process(engine: int, event_address: int) -> int:
+    """Take one event in, without rings; return 1 when a signal was written into `signal`.
+
+    Args:
+        engine: address of ENGINE; its `signal` holds the result.
+        event_address: address of a MARKET_EVENT.
+
+    The signal's written_ns is the event's origin_ns: no clock is read.
+    """
+    return engine_process_many(engine, event_address, 1, engine + SIGNAL_OFFSET, 1)
+
+
+@export(5)
+def engine_process_many(
+    engine: int, events_address: int, event_count: int, signals_address: int, capacity: int
+) -> int:
+    """Take events in, without rings; return how many signals there were.
+
+    Args:
+        engine: address of ENGINE.
+        events_address: MARKET_EVENT[event_count].
+        event_count: events.
+        signals_address: SIGNAL[capacity]; changed. Signals beyond the capacity are only counted.
+        capacity: signals that fit.
+
+    Loop bound: event_count.
+    """
+    view = engine_at(engine)
+    written = 0
+    for index in range(event_count):
+        event = events_address + index * EVENT_SIZE
+        count(view.counters, EVENTS, 1)
+        if take_event(engine, event) == 0:
+            continue
+        view.signal_id += 1
+        _count_signal(engine, event)
+        if written < capacity:
+            slot = signals_address + written * SIGNAL_SIZE
+            fill_signal(engine, event, slot, event_at(event).origin_ns)
+            signal_at(slot).sequence = view.signal_id
+        written += 1
+    return written
+
+
+@export(2)
+def engine_start(engine: int, has_predecessor: int) -> int:
+    """Join the market at its newest record and ask for all books; return the position.
+
+    Args:
+        engine: address of ENGINE.
+        has_predecessor: 1 follows the reports from where the one before stopped, 0 from the newest.
+
+    Loop bound: symbols.
+    """
+    view = engine_at(engine)
+    view.market_position = newest(view.market)
+    if has_predecessor == 0:
+        view.report_position = newest(view.reports)
+    for symbol in range(view.symbol_count):
+        request_book(engine, symbol)
+    _ring_feed(engine)
+    return view.market_position

@@ -1,0 +1,45 @@
+"""What the engine of a running instance has counted, and how its symbols stand."""
+
+from __future__ import annotations
+
+import sys
+
+from engine.book_layout import BOOK, BOOK_BUILDING, BOOK_VALID
+from engine.state import SYMBOL_STATE, book_address, symbol_state_address
+from shm.segments import SegmentError
+from shm.tables import read_symbol_name
+from shm.topology import SharedMemory, attach_all
+
+_BOOK_STATES = {BOOK_BUILDING: "building", BOOK_VALID: "valid"}
+
+
+def report(instance: str) -> int:
+    """Print a live instance's engine; return the exit status."""
+    try:
+        memory = attach_all(instance)
+    except SegmentError as error:
+        print(f"{error}\nThe engine is started by the supervisor: make run", file=sys.stderr)
+        return 1
+    try:
+        print("\n".join(lines(memory)))
+    finally:
+        memory.close()
+    return 0
+
+
+def lines(memory: SharedMemory) -> list[str]:
+    """Return the report as lines."""
+    found = [f"{key} {value}" for key, value in memory.counters.as_dict("engine").items()]
+    p50, p99 = memory.histograms.get("engine").percentiles((0.5, 0.99))
+    found.append(f"engine.latency_ns p50={p50} p99={p99}")
+    base, count = memory.state("engine"), memory.control.symbol_count
+    for index in range(count):
+        state = SYMBOL_STATE.at(symbol_state_address(base, index))
+        book = BOOK.at(book_address(base, count, index))
+        scores = " ".join(f"{score:+.2f}" for score in state.scores)
+        found.append(
+            f"{read_symbol_name(memory.symbol(index))} "
+            f"book={_BOOK_STATES.get(book.state, 'invalid')} "
+            f"best={state.bid_tick}/{state.ask_tick} scores=[{scores}]"
+        )
+    return found

@@ -1,0 +1,228 @@
+"""The eight signals: each a score in [−1, 1], positive for a rise, 0 where it says nothing.
+
+Unbounded values z become scores by z / (1 + |z|): no transcendental function, so the bits are the
+same on every machine. A signal that has not seen enough leaves its bit in `known` cleared and
+scores 0. Each kernel is O(1) and reads what observations.py keeps.
+"""
+
+from __future__ import annotations
+
+import math
+
+from engine.observations import TRADE_MASK, VARIANCE_TAU_S, parameters_at, state_at
+from engine.rsi import is_rsi_known
+from engine.venue_clock import BUCKET_MS, GRID_MASK
+from shm.compiled import kernel
+from shm.records import Factor
+
+MOMENTUM = int(Factor.MOMENTUM)
+ACCELERATION = int(Factor.ACCELERATION)
+ORDER_FLOW = int(Factor.ORDER_FLOW)
+VOLUME_SPIKE = int(Factor.VOLUME_SPIKE)
+BOOK_IMBALANCE = int(Factor.BOOK_IMBALANCE)
+EMA_CROSS = int(Factor.EMA_CROSS)
+RSI = int(Factor.RSI)
+SPREAD = int(Factor.SPREAD)
+
+VELOCITY_S = 5.0
+VELOCITY_BUCKETS = int(VELOCITY_S * 1000) // BUCKET_MS
+TREND_S_MIN = 1.0
+FAST_TAU_S = 1.0
+# Keeps ratios of decayed volumes from speaking up once nothing but rests of a lot is left.
+PRIOR_LOT = 1.0
+SPREAD_DEVIATION_MIN = 0.5
+
+assert 2 * VELOCITY_BUCKETS <= GRID_MASK
+
+
+@kernel
+def soft_sign(value: float) -> float:
+    """Return value / (1 + |value|)."""
+    return value / (1.0 + abs(value))
+
+
+@kernel
+def _note(state: int, factor: int, score: float) -> None:
+    view = state_at(state)
+    view.scores[factor] = score
+    view.known |= 1 << factor
+
+
+@kernel
+def estimate_variance(state: int) -> None:
+    """Write the variance of returns per second.
+
+    Squared returns of trades, decayed over 60 s of venue time, divided by the share of 60 s that
+    has been seen; at least one tick per second, because a price cannot move by less.
+    """
+    view = state_at(state)
+    tick = 1.0 / max(view.last_tick, 1)
+    variance = 0.0
+    if view.weight_60 > 0.0:
+        variance = view.variance_sum / view.weight_60
+    view.variance = max(variance, tick * tick)
+
+
+@kernel
+def score_momentum(state: int) -> None:
+    """Score the micro-trend of the last three trades against volatility.
+
+    r = p₀ / p₂ − 1; z = r / √(variance × max(age of the oldest of the three, 1 s)).
+    """
+    view = state_at(state)
+    if view.trade_count < 3 or view.weight_60 <= 0.0:
+        return
+    oldest = (view.trade_count - 3) & TRADE_MASK
+    before = view.trade_tick[oldest]
+    view.micro_trend = (view.last_tick - before) / before
+    age_s = max((view.clock_ms - view.trade_ms[oldest]) / 1000.0, TREND_S_MIN)
+    _note(state, MOMENTUM, soft_sign(view.micro_trend / math.sqrt(view.variance * age_s)))
+
+
+@kernel
+def score_acceleration(state: int) -> None:
+    """Score velocity and acceleration of price.
+
+    velocity v = p(t) / p(t − 5 s) − 1, acceleration a = v − v(t − 5 s), on a grid of 250 ms;
+    z = ½ (v + a) / √(variance × 5 s).
+    """
+    view = state_at(state)
+    if view.grid_count <= 2 * VELOCITY_BUCKETS or view.weight_60 <= 0.0:
+        return
+    newest = view.grid_bucket
+    middle = view.grid_tick[(newest - VELOCITY_BUCKETS) & GRID_MASK]
+    oldest = view.grid_tick[(newest - 2 * VELOCITY_BUCKETS) & GRID_MASK]
+    view.velocity = (view.last_tick - middle) / middle
+    view.acceleration = view.velocity - (middle - oldest) / oldest
+    moved = 0.5 * (view.velocity + view.acceleration)
+    _note(state, ACCELERATION, soft_sign(moved / math.sqrt(view.variance * VELOCITY_S)))
+
+
+@kernel
+def score_order_flow(state: int) -> None:
+    """Score buying against selling pressure: the mean of the two parts that are known.
+
+    Trade flow (B − S) / (B + S + 1 lot) of taker volume, and order-flow imbalance Σe / (Σ|e| + 1
+    lot) at the best prices (Cont, Kukanov, Stoikov 2014), both decayed over 5 s of venue time.
+    """
+    view = state_at(state)
+    parts = 0.0
+    total = 0.0
+    if view.trade_count > 0:
+        total += (view.buy_lot - view.sell_lot) / (view.buy_lot + view.sell_lot + PRIOR_LOT)
+        parts += 1.0
+    if view.quote_count > 1:
+        total += view.ofi_lot / (view.ofi_gross_lot + PRIOR_LOT)
+        parts += 1.0
+    if parts > 0.0:
+        _note(state, ORDER_FLOW, total / parts)
+
+
+@kernel
+def score_volume_spike(state: int, parameters: int) -> None:
+    """Score volume over its rolling mean, with the sign of the trade flow.
+
+    ratio R = (volume decayed over 1 s, per second) / (volume decayed over 60 s, per second);
+    below `volume_spike_ratio` r the score is 0, from there on ±(1 − r / 2R): 0.5 at r, towards 1.
+    """
+    view = state_at(state)
+    limit = parameters_at(parameters).volume_spike_ratio
+    if view.weight_60 <= 0.0 or view.slow_lot <= 0.0:
+        return
+    mean = view.slow_lot / (VARIANCE_TAU_S * view.weight_60)
+    view.volume_ratio = view.fast_lot / FAST_TAU_S / mean
+    score = 0.0
+    if view.volume_ratio >= limit:
+        score = 1.0 - limit / (2.0 * view.volume_ratio)
+        if view.buy_lot == view.sell_lot:
+            score = 0.0
+        elif view.buy_lot < view.sell_lot:
+            score = -score
+    _note(state, VOLUME_SPIKE, score)
+
+
+@kernel
+def score_book_imbalance(state: int) -> None:
+    """Score the depth-weighted imbalance of the best levels; of the best prices without a book.
+
+    (bid − ask) / (bid + ask) of the pressures that `observe_depth` computes, −1..1 as it is.
+    """
+    view = state_at(state)
+    if view.has_imbalance != 0:
+        _note(state, BOOK_IMBALANCE, view.imbalance)
+    elif view.bid_tick != 0 and view.bid_lot + view.ask_lot > 0:
+        _note(state, BOOK_IMBALANCE, (view.bid_lot - view.ask_lot) / (view.bid_lot + view.ask_lot))
+
+
+@kernel
+def score_ema_cross(state: int, parameters: int) -> None:
+    """Score the fast exponential mean against the slow one, against volatility.
+
+    EMA ← EMA + 2 / (span + 1) × (price − EMA) per trade, begun at the first price;
+    z = (fast / slow − 1) / √(variance × 1 s).
+    """
+    view = state_at(state)
+    if view.trade_count < parameters_at(parameters).ema_slow_span or view.weight_60 <= 0.0:
+        return
+    distance = (view.ema_fast - view.ema_slow) / view.ema_slow
+    _note(state, EMA_CROSS, soft_sign(distance / math.sqrt(view.variance)))
+
+
+@kernel
+def score_rsi(state: int, parameters: int) -> None:
+    """Score extremes of the index as a turn to come, and its divergence from price.
+
+    Below `rsi_oversold` o: 0.5 + 0.5 × (o − RSI) / o; above `rsi_overbought` b: the same with
+    minus over 100 − b; between: 0. Divergence adds ±0.5. Limited to −1..1.
+    """
+    view = state_at(state)
+    settings = parameters_at(parameters)
+    if not is_rsi_known(state, parameters):
+        return
+    score = 0.5 * view.divergence
+    if view.rsi < settings.rsi_oversold:
+        score += 0.5 + 0.5 * (settings.rsi_oversold - view.rsi) / settings.rsi_oversold
+    elif view.rsi > settings.rsi_overbought:
+        above = view.rsi - settings.rsi_overbought
+        score -= 0.5 + 0.5 * above / (100.0 - settings.rsi_overbought)
+    _note(state, RSI, min(max(score, -1.0), 1.0))
+
+
+@kernel
+def score_spread(state: int) -> None:
+    """Score the spread against its own distribution, with the sign of the order flow.
+
+    deviation = (spread − mean) / max(√variance, ½ tick), mean and variance over 60 s of venue
+    time. A spread tighter than usual speaks for the flow's direction, a wider one against it:
+    score = −soft_sign(deviation) × sign(order flow).
+    """
+    view = state_at(state)
+    if view.spread_weight <= 0.0 or view.bid_tick == 0:
+        return
+    deviation = max(math.sqrt(view.spread_variance), SPREAD_DEVIATION_MIN)
+    view.spread_deviation = ((view.ask_tick - view.bid_tick) - view.spread_mean) / deviation
+    flow = view.scores[ORDER_FLOW]
+    score = 0.0
+    if flow > 0.0:
+        score = -soft_sign(view.spread_deviation)
+    elif flow < 0.0:
+        score = soft_sign(view.spread_deviation)
+    _note(state, SPREAD, score)
+
+
+@kernel
+def evaluate_signals(state: int, parameters: int) -> None:
+    """Write all eight scores. Loop bound: the eight."""
+    view = state_at(state)
+    view.known = 0
+    for factor in range(SPREAD + 1):
+        view.scores[factor] = 0.0
+    estimate_variance(state)
+    score_momentum(state)
+    score_acceleration(state)
+    score_order_flow(state)
+    score_volume_spike(state, parameters)
+    score_book_imbalance(state)
+    score_ema_cross(state, parameters)
+    score_rsi(state, parameters)
+    score_spread(state)

@@ -1,0 +1,214 @@
+"""The engine's state: what it keeps per symbol, its parameters, and where all of it lies.
+
+The stage's segment holds, one after another: ENGINE, then a SYMBOL_STATE per symbol, then a BOOK
+per symbol. ENGINE and the signal ids and inventories in it outlive the process; everything else is
+made anew from the events that follow a start.
+"""
+
+from __future__ import annotations
+
+import ctypes
+from typing import Any
+
+from config.settings import Settings
+from engine.book_layout import BOOK, BOOK_SIDE, SIDE_SIZE, SIDES_OFFSET, WINDOW
+from shm.fields import Field, Record
+from shm.records import MARKET_EVENT, REPORT, SIGNAL, SIGNAL_COUNT, SYMBOL_COUNT_MAX
+
+BOOK_LEVELS_MAX = 20
+TRADE_RING = 4
+GRID_SIZE = 64
+BAR_RING = 32
+FILL_ROWS = 1024
+
+# Decay tables: exp(−dt/τ) as a product of three factors over the bytes of dt in milliseconds.
+TAU_MS = (1_000, 5_000, 60_000)
+DECAY_ROWS = 256
+
+PARAMETERS = Record(
+    "parameters",
+    "What the settings ask of the engine; written once, at start.",
+    [
+        Field("signal_threshold", "f64", "score", "agent", "least strength of an entry"),
+        Field("confidence_threshold", "f64", "fraction", "agent", "least confidence"),
+        Field("order_flow_imbalance", "f64", "fraction", "agent", "least imbalance of an entry"),
+        Field("momentum_acceleration", "f64", "fraction", "agent", "least acceleration"),
+        Field("volume_spike_ratio", "f64", "times", "agent", "volume over its mean: a spike"),
+        Field("ema_fast_gain", "f64", "fraction", "agent", "2 / (span + 1)"),
+        Field("ema_slow_gain", "f64", "fraction", "agent", "2 / (span + 1)"),
+        Field("rsi_oversold", "f64", "points", "agent", "below: oversold"),
+        Field("rsi_overbought", "f64", "points", "agent", "above: overbought"),
+        Field("weights", "f64", "weight", "agent", "of the eight signals", SIGNAL_COUNT),
+        Field("min_confirmations", "i64", "count", "agent", "least agreeing beside the trigger"),
+        Field("cooldown_ms", "i64", "ms", "agent", "between two signals of a symbol"),
+        Field("ema_slow_span", "i64", "trades", "agent", "trades before the means count"),
+        Field("rsi_period", "i64", "bars", "agent", "of Wilder's mean"),
+        Field("book_levels", "i64", "levels", "agent", "on each side, for book imbalance"),
+        Field("warmup_events", "i64", "events", "agent", "of a symbol before its first signal"),
+        Field("use_momentum", "i64", "0 or 1", "agent", "the strategy may enter"),
+        Field("use_mean_reversion", "i64", "0 or 1", "agent", "the strategy may enter"),
+        Field("use_order_flow", "i64", "0 or 1", "agent", "the strategy may enter"),
+        Field("use_volume_spikes", "i64", "0 or 1", "agent", "spikes confirm entries"),
+        Field("require_book", "i64", "0 or 1", "agent", "no signal without a valid book"),
+        Field("decay_1", "f64", "factor", "agent", "by dt & 255, row by τ", 3 * DECAY_ROWS),
+        Field("decay_256", "f64", "factor", "agent", "by dt >> 8 & 255", 3 * DECAY_ROWS),
+        Field("decay_65536", "f64", "factor", "agent", "by dt >> 16", 3 * DECAY_ROWS),
+    ],
+)
+
+SYMBOL_STATE = Record(
+    "symbol_state",
+    "What the engine knows of one symbol: running means, short rings, scores, last decision.",
+    [
+        # Clock and trades.
+        Field("clock_ms", "i64", "ms, venue", "engine", "latest time seen; 0 = no event yet"),
+        Field("late_count", "i64", "count", "engine", "events before the clock, taken at it"),
+        Field("refused_run", "i64", "count", "engine", "events far before the clock, in a row"),
+        Field("event_count", "i64", "count", "engine", "evaluated since the state was cold"),
+        Field("trade_count", "i64", "count", "engine", "trades since the state was cold"),
+        Field("trade_tick", "i64", "ticks", "engine", "prices by trade & 3", TRADE_RING),
+        Field("trade_ms", "i64", "ms, venue", "engine", "their times", TRADE_RING),
+        Field("last_tick", "i64", "ticks", "engine", "price of the last trade"),
+        Field("weight_60", "f64", "0..1", "engine", "1 − exp(−age/60 s), age since first trade"),
+        Field("variance_sum", "f64", "1/s", "engine", "decayed squared returns / 60 s"),
+        Field("buy_lot", "f64", "lots", "engine", "bought by takers, decayed over 5 s"),
+        Field("sell_lot", "f64", "lots", "engine", "sold by takers, decayed over 5 s"),
+        Field("fast_lot", "f64", "lots", "engine", "volume decayed over 1 s"),
+        Field("slow_lot", "f64", "lots", "engine", "volume decayed over 60 s"),
+        Field("ema_fast", "f64", "ticks", "engine", "exponential mean of trade prices"),
+        Field("ema_slow", "f64", "ticks", "engine", "exponential mean of trade prices"),
+        # Price grid: the last price of each quarter of a second.
+        Field("grid_bucket", "i64", "250 ms", "engine", "newest bucket, since 1970"),
+        Field("grid_count", "i64", "count", "engine", "buckets known, the newest included"),
+        Field("grid_tick", "i64", "ticks", "engine", "last price by bucket & 63", GRID_SIZE),
+        # Bars of one second and Wilder's means.
+        Field("bar_second", "i64", "s, venue", "engine", "second of the open or last bar"),
+        Field("bar_tick", "i64", "ticks", "engine", "last price of the open bar; 0 = none open"),
+        Field("bar_count", "i64", "count", "engine", "bars closed"),
+        Field("close_tick", "i64", "ticks", "engine", "close of the last bar"),
+        Field("gain_mean", "f64", "ticks", "engine", "mean gain; a sum until the period is full"),
+        Field("loss_mean", "f64", "ticks", "engine", "mean loss; a sum until the period is full"),
+        Field("rsi", "f64", "0..100", "engine", "relative strength index of the closed bars"),
+        Field("divergence", "i64", "+1, -1, 0", "engine", "of the last bar: bullish, bearish"),
+        Field("bar_closes", "i64", "ticks", "engine", "closes by bar & 31", BAR_RING),
+        Field("bar_rsis", "f64", "0..100", "engine", "index at these closes", BAR_RING),
+        # Best prices.
+        Field("bid_tick", "i64", "ticks", "engine", "best bid; 0 = unknown"),
+        Field("bid_lot", "i64", "lots", "engine", "quantity there"),
+        Field("ask_tick", "i64", "ticks", "engine", "best ask; 0 = unknown"),
+        Field("ask_lot", "i64", "lots", "engine", "quantity there"),
+        Field("quote_ms", "i64", "ms, venue", "engine", "when the best-price stream last spoke"),
+        Field("quote_count", "i64", "count", "engine", "best prices taken in since it was cold"),
+        Field("ofi_lot", "f64", "lots", "engine", "order-flow imbalance, decayed over 5 s"),
+        Field("ofi_gross_lot", "f64", "lots", "engine", "its absolute terms, decayed over 5 s"),
+        Field("spread_weight", "f64", "0..1", "engine", "1 − exp(−time observed/60 s)"),
+        Field("spread_mean", "f64", "ticks", "engine", "mean over venue time, 60 s"),
+        Field("spread_variance", "f64", "ticks²", "engine", "variance over venue time, 60 s"),
+        # Depth.
+        Field("imbalance", "f64", "-1..1", "engine", "depth-weighted, last complete update"),
+        Field("has_imbalance", "i64", "0 or 1", "engine", "both sides had a level"),
+        Field("bid_liquidity_lot", "f64", "lots", "engine", "sum over the levels read"),
+        Field("ask_liquidity_lot", "f64", "lots", "engine", "sum over the levels read"),
+        Field("bid_pressure", "f64", "lots", "engine", "weighted sum"),
+        Field("ask_pressure", "f64", "lots", "engine", "weighted sum"),
+        Field("levels", "i64", "tick, lot", "engine", "scratch", 2 * 2 * BOOK_LEVELS_MAX),
+        # Results.
+        Field("variance", "f64", "1/s", "engine", "of returns, a tick per second at least"),
+        Field("micro_trend", "f64", "fraction", "engine", "return over the last three trades"),
+        Field("velocity", "f64", "fraction", "engine", "return over the last 5 s"),
+        Field("acceleration", "f64", "fraction", "engine", "velocity minus that 5 s before"),
+        Field("volume_ratio", "f64", "times", "engine", "current volume over its mean"),
+        Field("spread_deviation", "f64", "deviations", "engine", "spread against its mean"),
+        Field("scores", "f64", "-1..1", "engine", "the eight signals, 0 = none", SIGNAL_COUNT),
+        Field("known", "i64", "bits by Factor", "engine", "signals that are warm"),
+        # Decision.
+        Field("side", "i64", "+1, -1, 0", "engine", "proposed by the strategy"),
+        Field("strategy", "i64", "Strategy", "engine", "that proposed it"),
+        Field("score", "f64", "-1..1", "engine", "weighted score"),
+        Field("confidence", "f64", "0..1", "engine", "share of active weight that agrees"),
+        Field("agreeing", "i64", "bits by Factor", "engine", "factors with the side's sign"),
+        Field("opposing", "i64", "bits by Factor", "engine", "factors against it"),
+        Field("confirmations", "i64", "count", "engine", "agreeing beside the trigger"),
+        Field("signal_ms", "i64", "ms, venue", "engine", "time of the last signal; 0 = none"),
+    ],
+)
+
+ENGINE = Record(
+    "engine",
+    "The engine itself: addresses of what it reads and writes, and what outlives it.",
+    [
+        Field("symbol_count", "i64", "count", "agent", "symbols traded"),
+        Field("symbol_states", "i64", "address", "agent", "SYMBOL_STATE by symbol"),
+        Field("books", "i64", "address", "agent", "BOOK by symbol"),
+        Field("market", "i64", "address", "agent", "ring read, broadcast"),
+        Field("signals", "i64", "address", "agent", "ring written, gated"),
+        Field("reports", "i64", "address", "agent", "ring observed"),
+        Field("wait", "i64", "address", "agent", "waiting state"),
+        Field("counters", "i64", "address", "agent", "the engine's block"),
+        Field("histogram", "i64", "address", "agent", "receive stamp → signal written"),
+        Field("book_requests", "i64", "address", "agent", "BOOK_REQUEST by symbol"),
+        Field("feed_doorbell", "i64", "address", "agent", "0 = nobody answers book requests"),
+        Field("risk_doorbell", "i64", "address", "agent", "rung after a signal"),
+        Field("market_cursor", "i64", "index", "agent", "where its laps are counted"),
+        Field("market_position", "i64", "position", "engine", "next market event to read"),
+        Field("requests_made", "i64", "count", "engine", "book requests since its start"),
+        Field("requests_rung", "i64", "count", "engine", "of these, the feed was woken for"),
+        Field("parameters", "u8", "PARAMETERS", "agent", "", PARAMETERS.size, align=64),
+        Field("event", "u8", "MARKET_EVENT", "engine", "event copied", MARKET_EVENT.size, align=64),
+        Field("report", "u8", "REPORT", "engine", "report copied", REPORT.size, align=64),
+        Field("signal", "u8", "SIGNAL", "engine", "result of engine_process", SIGNAL.size),
+        # From here on: kept when the stage is started again within an epoch.
+        Field("signal_id", "i64", "id", "engine", "of the last signal", align=64),
+        Field("report_position", "i64", "position", "engine", "next report to look at"),
+        Field("reports_missed", "i64", "count", "engine", "times the reports overtook it"),
+        Field("inventories", "i64", "lots", "engine", "signed sum of fills", SYMBOL_COUNT_MAX),
+        Field("foreign_ids", "i64", "id", "engine", "last fill not ours", SYMBOL_COUNT_MAX),
+        Field("fill_order_ids", "i64", "id", "engine", "by order & 1023", FILL_ROWS),
+        Field("fill_lots", "i64", "lots", "engine", "filled of that order", FILL_ROWS),
+    ],
+)
+
+KEPT_OFFSET = ENGINE.offset("signal_id")
+PARAMETERS_OFFSET = ENGINE.offset("parameters")
+
+
+def state_size(settings: Settings, symbol_count: int) -> int:
+    """Return the bytes of the engine's segment; every symbol takes the same, whatever is set."""
+    assert 0 < symbol_count <= SYMBOL_COUNT_MAX, f"symbol_count out of range: {symbol_count}"
+    return ENGINE.size + symbol_count * (SYMBOL_STATE.size + BOOK.size)
+
+
+def symbol_state_address(engine_address: int, index: int) -> int:
+    """Return the address of a symbol's state."""
+    return engine_address + ENGINE.size + index * SYMBOL_STATE.size
+
+
+def book_address(engine_address: int, symbol_count: int, index: int) -> int:
+    """Return the address of a symbol's book."""
+    return symbol_state_address(engine_address, symbol_count) + index * BOOK.size
+
+
+def prepare(engine_address: int, symbol_count: int, keep: bool) -> Any:
+    """Lay out a cold state and return the ENGINE record in place; rings are still to be named.
+
+    Args:
+        engine_address: `state_size` bytes, 64-byte aligned, zeroed unless `keep`.
+        symbol_count: symbols.
+        keep: a predecessor of this epoch used the memory: its signal ids and inventories stay, its
+            books and means go. They may be torn.
+    """
+    if keep:
+        ctypes.memset(engine_address, 0, KEPT_OFFSET)
+        size = symbol_count * (SYMBOL_STATE.size + BOOK.size)
+        ctypes.memset(engine_address + ENGINE.size, 0, size)
+    engine = ENGINE.at(engine_address)
+    engine.symbol_count = symbol_count
+    engine.symbol_states = symbol_state_address(engine_address, 0)
+    engine.books = book_address(engine_address, symbol_count, 0)
+    for index in range(symbol_count):
+        book = book_address(engine_address, symbol_count, index)
+        for is_ask in range(2):
+            side = BOOK_SIDE.at(book + SIDES_OFFSET + is_ask * SIDE_SIZE)
+            side.direction = 2 * is_ask - 1
+            side.first_index = WINDOW
+    return engine

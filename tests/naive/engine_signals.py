@@ -1,0 +1,224 @@
+"""The eight signals from whole histories: every sum is taken anew over all that has happened.
+
+The twin of engine/venue_clock.py, observations.py, rsi.py and signals.py. Nothing is kept but lists
+of what came in, so nothing can be carried over wrongly.
+"""
+
+from __future__ import annotations
+
+import math
+from itertools import pairwise
+from typing import Any
+
+from shm.records import EventFlag, EventKind, Factor
+from tests.naive.engine_book import NaiveBook
+
+
+def soft_sign(value: float) -> float:
+    return value / (1 + abs(value))
+
+
+def wilder(closes: list[int], period: int) -> list[float | None]:
+    """Return the index after each close, None before a whole period of changes."""
+    changes = [after - before for before, after in pairwise(closes)]
+    found: list[float | None] = [None] * min(len(closes), period)
+    gain = sum(max(c, 0) for c in changes[:period]) / period
+    loss = sum(max(-c, 0) for c in changes[:period]) / period
+    for index in range(period, len(changes) + 1):
+        if index > period:
+            gain = (gain * (period - 1) + max(changes[index - 1], 0)) / period
+            loss = (loss * (period - 1) + max(-changes[index - 1], 0)) / period
+        found.append(100 * gain / (gain + loss) if gain + loss > 0 else 50.0)
+    return found
+
+
+class NaiveSymbol:
+    """One symbol's history and the scores that follow from it."""
+
+    def __init__(self, settings: Any) -> None:
+        self.settings = settings
+        self.book = NaiveBook()
+        self.now = 0
+        self.trades: list[tuple[int, int, int, int]] = []  # ms, tick, lot, is_sell
+        self.flows: list[tuple[int, float]] = []
+        self.quotes: list[tuple[int, int, int, int, int]] = []
+        self.quote_ms = 0
+        self.imbalance: float | None = None
+
+    def take(self, event: Any) -> bool:
+        """Take an event in; return whether the signals are evaluated after it."""
+        kind = int(event["kind"])
+        completed = self.book.take(event)
+        delayed = int(event["flags"]) & EventFlag.DELAYED
+        if kind == EventKind.SNAPSHOT_BEGIN:
+            self.imbalance = None
+        if kind == EventKind.SNAPSHOT_END:
+            self._see_depth()
+        if kind in (EventKind.TRADE, EventKind.BEST) or (completed and not delayed):
+            self.now = max(self.now, int(event["venue_ns"]) // 1_000_000)
+        if kind == EventKind.TRADE:
+            is_sell = int(event["flags"]) & EventFlag.SIDE_ASK
+            price, lot = int(event["price_tick"]), int(event["quantity_lot"])
+            self.trades.append((self.now, price, lot, is_sell))
+        elif kind == EventKind.BEST:
+            names = ("price_tick", "quantity_lot", "ask_tick", "ask_lot")
+            self._see_best(*(int(event[name]) for name in names))
+            self.quote_ms = self.now
+        elif completed:
+            self._see_depth()
+        else:
+            return False
+        return not delayed
+
+    def _see_best(self, bid: int, bid_lot: int, ask: int, ask_lot: int) -> None:
+        if self.quotes:
+            _, bid_0, bid_lot_0, ask_0, ask_lot_0 = self.quotes[-1]
+            flow = (bid_lot if bid >= bid_0 else 0) - (bid_lot_0 if bid <= bid_0 else 0)
+            flow += (ask_lot_0 if ask >= ask_0 else 0) - (ask_lot if ask <= ask_0 else 0)
+            self.flows.append((self.now, flow))
+        self.quotes.append((self.now, bid, bid_lot, ask, ask_lot))
+
+    def _see_depth(self) -> None:
+        count = self.settings.signals.book_levels
+        bids, asks = self.book.levels(0, count), self.book.levels(1, count)
+        self.imbalance = None
+        if not bids or not asks:
+            return
+        bid = sum((count - k) * lot for k, (_, lot) in enumerate(bids))
+        ask = sum((count - k) * lot for k, (_, lot) in enumerate(asks))
+        self.imbalance = (bid - ask) / (bid + ask)
+        if self.now - self.quote_ms >= 1000:
+            self._see_best(*bids[0], *asks[0])
+
+    # What the history says -------------------------------------------------------------------
+
+    def _decayed(self, pairs: list[tuple[int, float]], tau_s: float) -> float:
+        return math.fsum(x * math.exp((t - self.now) / 1000 / tau_s) for t, x in pairs)
+
+    def _age_weight(self) -> float:
+        return -math.expm1((self.trades[0][0] - self.now) / 60_000) if self.trades else 0.0
+
+    def variance(self) -> float:
+        prices = [trade[1] for trade in self.trades]
+        steps = [(b - a) / a for a, b in pairwise(prices)]
+        pairs = [(t[0], r * r) for t, r in zip(self.trades[1:], steps, strict=True)]
+        return max(self._decayed(pairs, 60) / 60 / self._age_weight(), prices[-1] ** -2)
+
+    def _price_before(self, buckets: int) -> int | None:
+        wanted = self.now // 250 - buckets
+        known = [price for t, price, _, _ in self.trades if t // 250 <= wanted]
+        return known[-1] if known else None
+
+    def momentum(self) -> float | None:
+        if len(self.trades) < 3 or self._age_weight() == 0:
+            return None
+        t, before, _, _ = self.trades[-3]
+        change = self.trades[-1][1] / before - 1
+        return soft_sign(change / math.sqrt(self.variance() * max((self.now - t) / 1000, 1)))
+
+    def acceleration(self) -> float | None:
+        middle, oldest = self._price_before(20), self._price_before(40)
+        if oldest is None or middle is None:
+            return None
+        velocity = self.trades[-1][1] / middle - 1
+        slower = velocity - (middle / oldest - 1)
+        return soft_sign((velocity + slower) / 2 / math.sqrt(self.variance() * 5))
+
+    def order_flow(self) -> float | None:
+        parts = []
+        if self.trades:
+            buy = self._decayed([(t, q) for t, _, q, s in self.trades if not s], 5)
+            sell = self._decayed([(t, q) for t, _, q, s in self.trades if s], 5)
+            parts.append((buy - sell) / (buy + sell + 1))
+        if self.flows:
+            gross = self._decayed([(t, abs(e)) for t, e in self.flows], 5)
+            parts.append(self._decayed(self.flows, 5) / (gross + 1))
+        return sum(parts) / len(parts) if parts else None
+
+    def volume_ratio(self) -> float | None:
+        if self._age_weight() == 0:
+            return None
+        volume = [(t, float(q)) for t, _, q, _ in self.trades]
+        slow = self._decayed(volume, 60) / 60 / self._age_weight()
+        return self._decayed(volume, 1) / slow if slow > 0 else None
+
+    def volume_spike(self) -> float | None:
+        ratio, limit = self.volume_ratio(), self.settings.scalping.volume_spike_ratio
+        if ratio is None or ratio < limit:
+            return None if ratio is None else 0.0
+        net = self._decayed([(t, -q if s else q) for t, _, q, s in self.trades], 5)
+        return math.copysign(1 - limit / (2 * ratio), net) if net else 0.0
+
+    def book_imbalance(self) -> float | None:
+        if self.imbalance is not None:
+            return self.imbalance
+        if not self.quotes:
+            return None
+        _, _, bid, _, ask = self.quotes[-1]
+        return (bid - ask) / (bid + ask)
+
+    def ema(self, span: int) -> float:
+        mean = float(self.trades[0][1])
+        for _, price, _, _ in self.trades[1:]:
+            mean += 2 / (span + 1) * (price - mean)
+        return mean
+
+    def ema_cross(self) -> float | None:
+        signals = self.settings.signals
+        if len(self.trades) < signals.ema_slow or self._age_weight() == 0:
+            return None
+        fast, slow = self.ema(signals.ema_fast), self.ema(signals.ema_slow)
+        return soft_sign((fast - slow) / slow / math.sqrt(self.variance()))
+
+    def closes(self) -> list[int]:
+        """Return the closes of the seconds that are over, since the last gap of a minute."""
+        bars: dict[int, int] = {}
+        for t, price, _, _ in self.trades:
+            if bars and t // 1000 - max(bars) > 60:
+                bars = {}
+            bars[t // 1000] = price
+        return [price for second, price in bars.items() if second < self.now // 1000]
+
+    def rsi(self) -> float | None:
+        signals, closes = self.settings.signals, self.closes()
+        values = wilder(closes, signals.rsi_period)
+        if not values or values[-1] is None:
+            return None
+        score, value = 0.0, values[-1]
+        known = [(c, v) for c, v in zip(closes, values, strict=True) if v is not None]
+        if len(known) > 20:
+            before, close = known[-21:-1][::-1], closes[-1]
+            lowest = min(before, key=lambda pair: pair[0])
+            highest = max(before, key=lambda pair: pair[0])
+            if close < lowest[0] and value > lowest[1]:
+                score += 0.5
+            elif close > highest[0] and value < highest[1]:
+                score -= 0.5
+        low, high = signals.rsi_oversold, signals.rsi_overbought
+        if value < low:
+            score += 0.5 + 0.5 * (low - value) / low
+        elif value > high:
+            score -= 0.5 + 0.5 * (value - high) / (100 - high)
+        return max(-1.0, min(1.0, score))
+
+    def spread(self) -> float | None:
+        if not self.quotes:
+            return None
+        stood = [(*quote, 0) for quote in self.quotes]
+        ends = [quote[0] for quote in self.quotes[1:]] + [self.now]
+        pairs = []
+        for (start, bid, _, ask, *_), end in zip(stood, ends, strict=True):
+            weight = math.exp((end - self.now) / 60_000) - math.exp((start - self.now) / 60_000)
+            pairs.append((ask - bid, weight))
+        total = math.fsum(weight for _, weight in pairs)
+        if total <= 0:
+            return None
+        mean = math.fsum(s * w for s, w in pairs) / total
+        variance = math.fsum((s - mean) ** 2 * w for s, w in pairs) / total
+        deviation = (pairs[-1][0] - mean) / max(math.sqrt(variance), 0.5)
+        flow = self.order_flow() or 0.0
+        return -soft_sign(deviation) * ((flow > 0) - (flow < 0))
+
+    def scores(self) -> list[float | None]:
+        """Return the eight scores by Factor, None where a signal is not known."""
+        return [getattr(self, factor.name.lower())() for factor in Factor]
