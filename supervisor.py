@@ -198,6 +198,8 @@ class Supervisor:
 
     def step(self, timeout_s: float = TICK_S) -> None:
         """Wait for an event or the timeout, and deal with whatever is due."""
+        if self.crew is not None and self.crew.is_recovering:
+            timeout_s = min(timeout_s, STARTING_TICK_S)
         self._wait_for_signal(timeout_s)
         if self.exchange and self.exchange.process.poll() is not None and not self.ended:
             self.log.error("exchange ended", exit=self.exchange.process.returncode)

@@ -62,7 +62,7 @@ def overrides_of(options: argparse.Namespace) -> list[str]:
         files = ", ".join(f'"{name}"' for name in options.capture)
         found.append(f"exchange.capture=[{files}]")
     if options.speed:
-        found.append(f'exchange.speed="{options.speed}"')
+        found.append(f"exchange.speed={options.speed}")
     return found
 
 

@@ -78,6 +78,11 @@ class Crew:
         """Return whether a stage has stated that it is ready."""
         return name in self.pids and self._memory.process(name).state in ALIVE_STATES
 
+    @property
+    def is_recovering(self) -> bool:
+        """Return whether a stage is down or on its way back."""
+        return bool(self._due_s or self._died_s)
+
     def tend(self) -> None:
         """Reap the dead, kill the frozen, restart what is due, allow entries when all are back."""
         self._reap()

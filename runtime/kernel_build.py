@@ -8,7 +8,10 @@ it slower, so dead-code elimination is the only pass.
 
 This module imports numba and every stage's kernels; it runs in a process of its own:
 
-    python -m runtime.kernel_build OUTPUT.so [--cpu host|x86-64-v3] MODULE...
+    python -m runtime.kernel_build OUTPUT.so|OUTPUT.o [--cpu host|x86-64-v3] MODULE...
+
+An object file holds the exports of a few modules: `runtime.kernels` builds several side by side,
+one process each, and links them.
 """
 
 from __future__ import annotations
@@ -16,7 +19,6 @@ from __future__ import annotations
 import argparse
 import importlib
 import json
-import subprocess
 import sys
 import tempfile
 import time
@@ -26,6 +28,7 @@ from typing import Any
 import llvmlite.binding as llvm
 from numba import types
 
+from runtime.kernels import link
 from shm.compiled import EXPORTS, Export
 
 
@@ -97,28 +100,32 @@ def _target_machine(cpu: str) -> Any:
     )
 
 
-def build(output: Path, module_names: list[str], cpu: str, compiler: str) -> dict[str, int]:
-    """Build the library and its manifest.
+def compile_object(output: Path, module_names: list[str], cpu: str) -> dict[str, int]:
+    """Compile the exports that some modules define into one object file, with a manifest beside it.
 
     Args:
-        output: path of the shared library; the manifest gets the suffix .json.
-        module_names: modules whose import registers exports.
+        output: path of the object file; the manifest gets the suffix .json.
+        module_names: modules that define exports; those of what they import are left to others.
         cpu: "host" or an LLVM CPU name.
-        compiler: the C compiler that links.
 
     Returns:
         argument count by exported name.
 
     Raises:
-        subprocess.CalledProcessError: the linker failed; its message is on stderr.
+        ValueError: the modules define no exports.
     """
     for name in module_names:
         importlib.import_module(name)
+    exports = {
+        name: export
+        for name, export in EXPORTS.items()
+        if export.function.__module__ in module_names
+    }
     llvm.initialize_native_asmparser()
     machine = _target_machine(cpu)
     whole = None
-    for name in sorted(EXPORTS):
-        module = _module_of(EXPORTS[name], machine)
+    for name in sorted(exports):
+        module = _module_of(exports[name], machine)
         if whole is None:
             whole = module
         else:
@@ -126,32 +133,47 @@ def build(output: Path, module_names: list[str], cpu: str, compiler: str) -> dic
     if whole is None:
         raise ValueError(f"no exported kernels in modules: {module_names}")
     output.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=output.parent) as folder:
-        objects = Path(folder) / "kernels.o"
-        objects.write_bytes(machine.emit_object(whole))
-        library = Path(folder) / output.name
-        command = [compiler, "-shared", "-o", str(library), str(objects), "-Wl,--gc-sections"]
-        subprocess.run([*command, "-Wl,-z,now", "-Wl,--no-undefined", "-lm", "-lc"], check=True)
-        manifest = {name: export.argument_count for name, export in EXPORTS.items()}
-        output.with_suffix(".json").write_text(json.dumps(manifest, indent=1, sort_keys=True))
-        library.replace(output)  # last and atomic: a library that exists is complete
+    output.write_bytes(machine.emit_object(whole))
+    manifest = {name: export.argument_count for name, export in exports.items()}
+    output.with_suffix(".json").write_text(json.dumps(manifest, indent=1, sort_keys=True))
     return manifest
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Run the command line of this module."""
     parser = argparse.ArgumentParser(prog="python -m runtime.kernel_build")
-    parser.add_argument("output", type=Path)
+    parser.add_argument("output", type=Path, help="*.so builds the library, *.o one object")
     parser.add_argument("modules", nargs="+")
     parser.add_argument("--cpu", default="host")
     parser.add_argument("--compiler", default="cc")
     options = parser.parse_args(arguments)
     started = time.monotonic()
-    manifest = build(options.output, options.modules, options.cpu, options.compiler)
+    if options.output.suffix == ".o":
+        manifest = compile_object(options.output, options.modules, options.cpu)
+    else:
+        manifest = build(options.output, options.modules, options.cpu, options.compiler)
     size = options.output.stat().st_size
     seconds = time.monotonic() - started
     print(f"built {len(manifest)} kernels, {size} bytes, in {seconds:.1f} s", file=sys.stderr)
     return 0
+
+
+def build(output: Path, module_names: list[str], cpu: str, compiler: str) -> dict[str, int]:
+    """Build a library and its manifest in this process.
+
+    Returns:
+        argument count by exported name.
+
+    Raises:
+        KernelError: the linker failed; its message is in it.
+        ValueError: as `compile_object`.
+    """
+    output.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=output.parent) as folder:
+        part = Path(folder) / "kernels.o"
+        manifest = compile_object(part, module_names, cpu)
+        link([part], output, compiler)
+    return manifest
 
 
 if __name__ == "__main__":

@@ -21,6 +21,7 @@ import re
 import shutil
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
@@ -28,16 +29,14 @@ from types import SimpleNamespace
 ROOT = Path(__file__).resolve().parent.parent
 BUILD_FOLDER = ROOT / ".build"
 # The modules whose import registers exports. Names, not imports: the stages stand above us.
-KERNEL_MODULES = (
-    "shm.rings",
-    "shm.histograms",
-    "runtime.clocks",
-    "runtime.waits",
-    "feed.loop",
-    "engine.loop",
-    "risk.loop",
-    "executor.loop",
+# Each group is compiled by a process of its own; together they take about as long as the longest.
+KERNEL_GROUPS = (
+    ("feed.loop",),
+    ("engine.loop",),
+    ("risk.loop",),
+    ("shm.rings", "shm.histograms", "runtime.clocks", "runtime.waits", "executor.loop"),
 )
+KERNEL_MODULES = tuple(name for group in KERNEL_GROUPS for name in group)
 BUILDER_MODULE = "runtime.kernel_build"
 BASELINE_CPU = "x86-64-v3"
 _IMPORT = re.compile(r"^(?:from ([\w.]+) import (\([^)]*\)|[^\n]*)|import ([\w.]+))", re.MULTILINE)
@@ -130,17 +129,58 @@ def ensure_built(cpu: str = "host") -> Path:
     linker = compiler()
     if not linker:
         raise KernelError("no C compiler found (cc, gcc, clang): kernels cannot be linked")
-    # IR is not available for functions that numba loads from its disk cache: build without one.
-    environment = {k: v for k, v in os.environ.items() if not k.startswith("NUMBA_")}
-    command = [sys.executable, "-m", "runtime.kernel_build", str(path), *KERNEL_MODULES]
-    command += ["--cpu", cpu, "--compiler", linker]
-    done = subprocess.run(
-        command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False
-    )
-    if done.returncode != 0:
-        raise KernelError(f"kernel build failed: exit={done.returncode}\n{done.stderr.strip()}")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=path.parent) as folder:
+        objects = _compile_groups(Path(folder), cpu)
+        link(objects, path, linker)
     _forget_old_builds(path)
     return path
+
+
+def _compile_groups(folder: Path, cpu: str) -> list[Path]:
+    # IR is not available for functions that numba loads from its disk cache: build without one.
+    environment = {k: v for k, v in os.environ.items() if not k.startswith("NUMBA_")}
+    objects, running = [], []
+    for index, group in enumerate(KERNEL_GROUPS):
+        part = folder / f"part{index}.o"
+        command = [sys.executable, "-m", BUILDER_MODULE, str(part), *group, "--cpu", cpu]
+        process = subprocess.Popen(
+            command, cwd=ROOT, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
+        )
+        objects.append(part)
+        running.append(process)
+    failures = []
+    for process in running:
+        _, said = process.communicate()
+        if process.returncode != 0:
+            failures.append(said.decode("utf-8", "replace").strip())
+    if failures:
+        raise KernelError("kernel build failed:\n" + "\n".join(failures))
+    return objects
+
+
+def link(objects: list[Path], output: Path, linker: str) -> None:
+    """Link object files into a library and join their manifests.
+
+    Args:
+        objects: object files, each with its manifest (suffix .json) beside it.
+        output: path of the library; its manifest gets the suffix .json.
+        linker: the C compiler.
+
+    Raises:
+        KernelError: the linker failed; its message is in it.
+    """
+    manifest: dict[str, int] = {}
+    for part in objects:
+        manifest |= json.loads(part.with_suffix(".json").read_text())
+    library = objects[0].with_name(output.name)
+    command = [linker, "-shared", "-o", str(library), *map(str, objects), "-Wl,--gc-sections"]
+    command += ["-Wl,-z,now", "-Wl,--no-undefined", "-lm", "-lc"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode != 0:
+        raise KernelError(f"linking the kernels failed: {done.stderr.strip()}")
+    output.with_suffix(".json").write_text(json.dumps(manifest, indent=1, sort_keys=True))
+    library.replace(output)  # last and atomic: a library that exists is complete
 
 
 def _forget_old_builds(keep: Path) -> None:

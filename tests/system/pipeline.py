@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
@@ -90,6 +91,16 @@ class Pipeline:
             f"--- {path.name}\n{path.read_text()[-3000:]}" for path in self.folder.glob("*.log")
         )
         return f"{self.output}\n{self.errors}\n{logs}"
+
+    def end(self) -> None:
+        """End what a failed test has left running, and its segments."""
+        if self.process.poll() is None:
+            self.process.send_signal(signal.SIGTERM)
+            # finish kills it when it does not follow; the stages follow their supervisor.
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self.finish(15.0)
+        for name in self.segments_left():
+            segments.unlink(name)
 
     def segments_left(self) -> list[str]:
         """Return the segments of this instance that still exist."""

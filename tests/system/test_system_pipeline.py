@@ -37,8 +37,8 @@ def check_books(pipeline: Pipeline) -> dict:
     return summary
 
 
-def test_a_run_trades_and_leaves_nothing_behind(tmp_path: Path):
-    pipeline = Pipeline(tmp_path, "--duration", "12", settings=BUSY)
+def test_a_run_trades_and_leaves_nothing_behind(tmp_path: Path, start):
+    pipeline = start(tmp_path, "--duration", "12", settings=BUSY)
     memory = pipeline.attach()
     pids = [memory.process(name).pid for name in (*STAGES, "supervisor", "exchange")]
     memory.close()
@@ -57,8 +57,8 @@ def test_a_run_trades_and_leaves_nothing_behind(tmp_path: Path):
         assert (tmp_path / f"{name}.log").stat().st_size > 0, name
 
 
-def test_a_killed_stage_is_back_within_a_second_and_no_order_is_lost(tmp_path: Path):
-    pipeline = Pipeline(tmp_path, settings=BUSY)
+def test_a_killed_stage_is_back_within_a_second_and_no_order_is_lost(tmp_path: Path, start):
+    pipeline = start(tmp_path, settings=BUSY)
     memory = pipeline.attach()
     counters = memory.counters
     for name in STAGES:
@@ -90,8 +90,8 @@ def test_a_killed_stage_is_back_within_a_second_and_no_order_is_lost(tmp_path: P
     assert max(back_ms) < 1000, back_ms
 
 
-def test_stages_end_when_the_supervisor_is_killed(tmp_path: Path):
-    pipeline = Pipeline(tmp_path)
+def test_stages_end_when_the_supervisor_is_killed(tmp_path: Path, start):
+    pipeline = start(tmp_path)
     memory = pipeline.attach()
     pids = [memory.process(name).pid for name in (*STAGES, "exchange")]
     memory.close()
@@ -107,10 +107,10 @@ def test_stages_end_when_the_supervisor_is_killed(tmp_path: Path):
     assert pipeline.segments_left() == []
 
 
-def test_a_second_supervisor_is_refused_and_stop_ends_the_first(tmp_path: Path):
-    first = Pipeline(tmp_path)
+def test_a_second_supervisor_is_refused_and_stop_ends_the_first(tmp_path: Path, start):
+    first = start(tmp_path)
     first.attach().close()
-    second = Pipeline(tmp_path, settings=(f"system.instance={first.instance}",))
+    second = start(tmp_path, settings=(f"system.instance={first.instance}",))
     assert second.finish() == 1
     assert f"supervisor_pid={first.process.pid}" in second.errors
     stop = [sys.executable, "supervisor.py", "stop", "--set", f"system.instance={first.instance}"]
@@ -123,10 +123,10 @@ def test_a_second_supervisor_is_refused_and_stop_ends_the_first(tmp_path: Path):
 @pytest.mark.recordings
 @pytest.mark.skipif(not RECORDINGS.is_dir(), reason="the recordings in ../shared are not there")
 @pytest.mark.parametrize("speed", ["10", "max"])
-def test_a_recording_is_traded(tmp_path: Path, speed: str):
+def test_a_recording_is_traded(tmp_path: Path, start, speed: str):
     files = [str(RECORDINGS / f"usdm_{coin}usdt_20240718.gz") for coin in ("btc", "eth")]
     options = ["--market", "capture", "--speed", speed, "--duration", "40", "--capture", *files]
-    pipeline = Pipeline(tmp_path, *options, settings=("performance.signal_cooldown_sec=1",))
+    pipeline = start(tmp_path, *options, settings=("performance.signal_cooldown_sec=1",))
     assert pipeline.finish() == 0, pipeline.explain()
     summary = check_books(pipeline)
     assert summary["ended"] == "capture is finished"
@@ -135,7 +135,7 @@ def test_a_recording_is_traded(tmp_path: Path, speed: str):
         assert summary[key] > 0, (key, pipeline.explain())
 
 
-def test_bad_input_gives_one_line_and_leaves_nothing(tmp_path: Path):
+def test_bad_input_gives_one_line_and_leaves_nothing(tmp_path: Path, start):
     holder = socket.socket()
     holder.bind(("127.0.0.1", 0))
     holder.listen()
@@ -151,7 +151,7 @@ def test_bad_input_gives_one_line_and_leaves_nothing(tmp_path: Path):
     for name, (options, settings, wanted) in cases.items():
         folder = tmp_path / name.replace(" ", "")
         folder.mkdir()
-        pipeline = Pipeline(folder, *options, settings=settings)
+        pipeline = start(folder, *options, settings=settings)
         code = pipeline.finish()
         assert code in (1, 2), (name, pipeline.explain())
         lines = [line for line in pipeline.errors.splitlines() if line.startswith("error:")]
@@ -185,8 +185,8 @@ def test_no_room_for_shared_memory_gives_one_line(tmp_path: Path):
     assert done.stdout.strip() == ""
 
 
-def test_too_few_cores_is_a_warning(tmp_path: Path):
-    pipeline = Pipeline(tmp_path, "--duration", "2", settings=("system.cpu_cores=[0]",))
+def test_too_few_cores_is_a_warning(tmp_path: Path, start):
+    pipeline = start(tmp_path, "--duration", "2", settings=("system.cpu_cores=[0]",))
     assert pipeline.finish() == 0, pipeline.explain()
     warnings = [line for line in pipeline.errors.splitlines() if "too few cores" in line]
     assert len(warnings) == 1

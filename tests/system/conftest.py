@@ -1,0 +1,30 @@
+"""Fixtures of the system tests: kernels built once, pipelines ended whatever a test does."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from runtime import kernels
+from tests.system.pipeline import Pipeline
+
+
+@pytest.fixture(scope="session", autouse=True)
+def built_kernels() -> None:
+    if kernels.compiler():
+        kernels.ensure_built()
+
+
+@pytest.fixture
+def start() -> Iterator[Callable[..., Pipeline]]:
+    started: list[Pipeline] = []
+
+    def make(*arguments, **options) -> Pipeline:
+        pipeline = Pipeline(*arguments, **options)
+        started.append(pipeline)
+        return pipeline
+
+    yield make
+    for pipeline in started:
+        pipeline.end()

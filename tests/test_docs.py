@@ -1,0 +1,41 @@
+"""The documents' examples are run, and what is generated is up to date."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+BLOCKS = re.findall(r"```python\n(.*?)```", (ROOT / "docs" / "API.md").read_text(), re.DOTALL)
+
+
+@pytest.mark.parametrize("index", range(3))
+def test_example_of_the_api_runs(index: int):
+    names: dict = {}
+    exec(compile(BLOCKS[index], f"docs/API.md block {index}", "exec"), names)
+    if index == 1:
+        assert names["exits"].update_position(names["position"], 44890)["action"] == "CLOSE"
+
+
+def test_example_of_the_whole_system_compiles():
+    assert "UltimateTradingSystem" in BLOCKS[3]
+    compile(BLOCKS[3], "docs/API.md block 3", "exec")
+
+
+def test_every_make_target_of_the_readme_exists():
+    targets = set(re.findall(r"^([a-z][a-z-]*):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+    named = set(re.findall(r"`make ([a-z-]+)", (ROOT / "README.md").read_text()))
+    assert named
+    missing = {name for name in named if name not in targets and not name.startswith("bench-")}
+    assert not missing
+
+
+def test_generated_files_are_fresh():
+    done = subprocess.run(
+        [sys.executable, "docs/generate.py", "--check"], cwd=ROOT, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
