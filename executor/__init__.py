@@ -1,0 +1,10 @@
+"""The executor: orders at the venue, their signing, their state, the user-data stream.
+
+Reads the gated ring `orders` (cursor 0) and the venue's private stream; writes the gated ring
+`reports`, the order rows, and `reconciled`, `wallet_e8`, `clock_offset_ns` and `clock_ready` of the
+control record. It alone holds a key, it alone talks to the venue about orders.
+
+What it drops: orders whose time has passed, entries while trading is halted, and orders for which
+the table has no row are refused as NOT_SENT with a report. Fills that were applied already are
+counted and ignored, and so is what the venue says about orders that are not ours.
+"""

@@ -1,0 +1,194 @@
+"""Apply what is learned about orders: report it, then write it into the row.
+
+Every change of an order passes through `Ledger.apply`, whoever brought it: the response to a
+request, the user-data stream, a query. Applying the same thing twice does nothing the second time.
+When the report ring is full the change waits, and everything after it, in order; nothing is lost
+and no row runs ahead of its report.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from executor.counts import Counts
+from executor.orders import OrderTable
+from executor.transitions import OrderEvent, next_status
+from runtime.kernels import Kernels
+from shm.records import REPORT, OrderStatus
+from shm.topology import SharedMemory
+
+FLAG_MAKER = 1
+
+
+@dataclass(slots=True)
+class Change:
+    """One thing learned about one order. A fill has `fill_lot` > 0."""
+
+    order_id: int
+    event: OrderEvent
+    venue_order_id: int = 0
+    venue_ns: int = 0
+    error_code: int = 0
+    trade_id: int = 0
+    fill_tick: int = 0
+    fill_lot: int = 0
+    filled_lot: int = 0  # filled in all: after this fill, or as stated without one
+    fee_e8: int = 0
+    is_maker: bool = False
+
+
+class Ledger:
+    """Own the order rows and the report ring.
+
+    `on_gap(order_id)` is called when a fill is missing before the one that arrived; `on_revived`
+    when the venue has an order that was taken for absent.
+    """
+
+    def __init__(
+        self, memory: SharedMemory, kernels: Kernels, counts: Counts, table: OrderTable
+    ) -> None:
+        self.table = table
+        self.backlog: deque[Change] = deque()
+        self.on_gap: Callable[[int], None] = lambda order_id: None
+        self.on_revived: Callable[[int], None] = lambda order_id: None
+        self._kernels = kernels
+        self._counts = counts
+        self._ring = memory.ring("reports")
+        self._doorbell = memory.doorbell("risk")
+        self._ack = memory.histograms.address_of("ack")
+        self._unrung = False
+
+    def apply(self, change: Change) -> None:
+        """Apply a change, or keep it in order until the report ring has room."""
+        if self.backlog or not self._apply(change):
+            self.backlog.append(change)
+            self._counts.ring_full.value += 1
+
+    def drain(self) -> bool:
+        """Apply what waits; return whether nothing is left."""
+        while self.backlog:
+            if not self._apply(self.backlog[0]):
+                return False
+            self.backlog.popleft()
+        return True
+
+    def ring_doorbell(self) -> None:
+        """Wake risk if reports were published since the last call."""
+        if self._unrung:
+            self._unrung = False
+            self._kernels.doorbell_ring(self._doorbell)
+
+    def refuse(self, order: Any, error_code: int) -> bool:
+        """Report an order of the ring as NOT_SENT; return whether the ring took the report."""
+        if self.backlog:
+            return False
+        status = OrderStatus.NOT_SENT
+        if not self._publish(
+            order, Change(order.order_id, OrderEvent.NOT_SENT), status, error_code
+        ):
+            self._counts.ring_full.value += 1
+            return False
+        self._counts.not_sent.value += 1
+        return True
+
+    def _apply(self, change: Change) -> bool:
+        """Apply one change; return False when the ring has no room for its report."""
+        row = self.table.find(change.order_id)
+        if row is None:
+            self._counts.foreign_events.value += 1
+            return True
+        before = OrderStatus(row.status)
+        if change.fill_lot > 0:
+            if change.filled_lot <= row.filled_lot:
+                self._counts.duplicate_events.value += 1
+                return True
+            if change.filled_lot - change.fill_lot != row.filled_lot:
+                # A fill before this one has not come yet: the venue's list of fills tells both.
+                self._first_word(row, change)
+                self.on_gap(change.order_id)
+                return True
+        elif change.filled_lot > row.filled_lot:
+            # There were fills that nobody has told us: their prices are the venue's to tell.
+            self._first_word(row, change)
+            self.on_gap(change.order_id)
+            return True
+        status = next_status(before, change.event)
+        if status == before and change.fill_lot == 0:
+            self._first_word(row, change)
+            return True
+        if not self._publish(row, change, status, change.error_code):
+            return False
+        self._write(row, change, before, status)
+        return True
+
+    def _write(self, row: Any, change: Change, before: OrderStatus, status: OrderStatus) -> None:
+        counts = self._counts
+        if change.fill_lot > 0:
+            # Invariant: filled_lot after the sums: a crash in between leaves the old quantity, so
+            # the venue's fills are read again, which first sets the sums anew.
+            row.filled_value += change.fill_tick * change.fill_lot
+            row.fee_e8 += change.fee_e8
+            row.last_trade_id = max(row.last_trade_id, change.trade_id)
+            row.filled_lot = change.filled_lot
+            counts.fills.value += 1
+        self._first_word(row, change)
+        if change.error_code:
+            row.error_code = change.error_code
+        self.table.set_status(row, status)
+        if status == OrderStatus.UNKNOWN:
+            counts.unknown.value += 1
+        elif status == OrderStatus.REJECTED:
+            counts.rejected.value += 1
+        elif status == OrderStatus.NOT_SENT:
+            counts.not_sent.value += 1
+        if before in (OrderStatus.REJECTED, OrderStatus.NOT_SENT):
+            self.on_revived(change.order_id)
+
+    def _first_word(self, row: Any, change: Change) -> None:
+        """Note the venue's id and the first word of the venue about an order."""
+        if change.venue_order_id:
+            row.venue_order_id = change.venue_order_id
+        silent = change.event in (OrderEvent.UNDECIDED, OrderEvent.NOT_SENT)
+        if row.acked_ns or silent:
+            return
+        row.acked_ns = time.monotonic_ns()
+        # Over REST an event can come before the response that tells when the request left.
+        if row.sent_ns:
+            self._kernels.histogram_record(self._ack, row.acked_ns - row.sent_ns)
+        if change.event != OrderEvent.REJECTED:
+            self._counts.acked.value += 1
+
+    def _publish(self, source: Any, change: Change, status: OrderStatus, error_code: int) -> bool:
+        """Publish a report about an order; `source` is its row, or its ORDER record."""
+        slot = self._kernels.ring_claim(self._ring)
+        if slot == 0:
+            return False
+        report = REPORT.at(slot)
+        report.origin_ns = source.origin_ns
+        report.venue_ns = change.venue_ns
+        report.order_id = change.order_id
+        report.position_id = source.position_id
+        report.venue_order_id = change.venue_order_id or getattr(source, "venue_order_id", 0)
+        report.trade_id = change.trade_id
+        report.fill_tick = change.fill_tick
+        report.fill_lot = change.fill_lot
+        filled_before = getattr(source, "filled_lot", 0)
+        report.filled_lot = change.filled_lot if change.fill_lot else filled_before
+        report.fee_e8 = change.fee_e8
+        report.error_code = error_code
+        report.symbol = source.symbol
+        report.status = int(status)
+        report.side = source.side
+        report.flags = FLAG_MAKER if change.is_maker else 0
+        report.written_ns = time.monotonic_ns()
+        self._kernels.ring_publish(self._ring, slot)
+        self._unrung = True
+        return True
+
+    def set_sums(self, row: Any, value: int, fee_e8: int, trade_id: int) -> None:
+        """Set a row's sums over its fills anew, from the venue's list of them."""
+        row.filled_value, row.fee_e8, row.last_trade_id = value, fee_e8, trade_id

@@ -1,0 +1,298 @@
+"""Carry out what risk asks for: place orders, cancel them, and act on what the venue answers."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+from executor import venue
+from executor.counts import Counts
+from executor.ledger import Change, Ledger
+from executor.limits import Limits
+from executor.procedures import Pause, Procedure, Runner
+from executor.resolve import Resolver
+from executor.rest import FIRST, Call, Rest
+from executor.texts import OrderTexts
+from executor.timers import Timers
+from executor.transitions import OrderEvent, is_terminal
+from executor.venue import Reply, VenueDataError, Verdict, classify
+from executor.ws_api import WsApi
+from runtime.stage import StageContext
+from shm.records import OrderAction, OrderFlag, OrderReason, OrderStatus, OrderType, TimeInForce
+from shm.tables import read_symbol_name
+
+EXIT_RETRIES_MAX = 3
+RETRY_NS = 50_000_000
+CANCEL_ATTEMPTS_MAX = 5
+RISK_REDUCING = int(OrderFlag.EXIT) | int(OrderFlag.REDUCE_ONLY)
+# Orders that a market event caused: only these have a tick-to-order time.
+TICK_DRIVEN = tuple(
+    int(reason)
+    for reason in (
+        OrderReason.ENTRY,
+        OrderReason.STOP,
+        OrderReason.TARGET,
+        OrderReason.PARTIAL,
+        OrderReason.TRAILING,
+        OrderReason.REVERSAL,
+    )
+)
+ENDS_AT_ONCE = (int(TimeInForce.IOC), int(TimeInForce.FOK))
+
+
+class Placing:
+    """Send orders and cancels. `measure_clock(done)` measures the venue's clock anew."""
+
+    def __init__(
+        self,
+        context: StageContext,
+        counts: Counts,
+        ledger: Ledger,
+        runner: Runner,
+        timers: Timers,
+        rest: Rest,
+        texts: OrderTexts,
+        limits: Limits,
+        resolver: Resolver,
+        measure_clock: Callable[[Callable[[], None]], None],
+    ) -> None:
+        self.api: WsApi | None = None
+        self.closing = False
+        self._counts, self._ledger, self._runner = counts, ledger, runner
+        self._timers, self._rest, self._texts = timers, rest, texts
+        self._limits, self._resolver = limits, resolver
+        self._measure_clock = measure_clock
+        self._log = context.log
+        self._control = context.memory.control
+        self._symbol_count = len(context.symbols)
+        self._timeout_ns = context.settings.venue.request_timeout_ms * venue.NS_PER_MS
+        self._kernels = context.kernels
+        histograms = context.memory.histograms
+        self._latency = histograms.address_of("executor")
+        self._tick_to_order = histograms.address_of("tick_to_order")
+        self._attempts: dict[int, int] = {}
+        self._canceling: set[int] = set()
+
+    def take(self, order: Any) -> tuple[bool, Any | None]:
+        """Take an order from the ring.
+
+        Returns:
+            (whether the ring may advance, the row of a new order that is to be sent now).
+        """
+        action = order.action
+        if action == OrderAction.CANCEL:
+            self.cancel(order.order_id)
+            return True, None
+        if action == OrderAction.CANCEL_ALL:
+            self._runner.start(self.cancel_all(order.symbol))
+            return True, None
+        if self._ledger.table.has_seen(order.order_id):
+            # Delivered again after a crash: its row is being decided, it is not sent a second time.
+            self._log.warning("order was taken before", order_id=order.order_id)
+            return True, None
+        code = self._refusal(order)
+        if code:
+            self._log.warning("order not sent", order_id=order.order_id, code=code)
+            return self._ledger.refuse(order, code), None
+        return True, self._ledger.table.open_row(order)
+
+    def _refusal(self, order: Any) -> int:
+        """Return why an order is not sent, in the order of the checks, or 0."""
+        if not self._is_well_formed(order):
+            return venue.CODE_MALFORMED
+        if self.closing:
+            return venue.CODE_CLOSING
+        if order.expires_ns and time.monotonic_ns() > order.expires_ns:
+            return venue.CODE_STALE
+        if order.flags & RISK_REDUCING:
+            if not self._limits.allows_exit():
+                return venue.CODE_LIMITED
+        else:
+            control = self._control
+            if control.kill_latch or control.halt_reason:
+                return venue.CODE_HALTED
+            if not (control.reconciled and control.clock_ready):
+                return venue.CODE_HALTED
+            if not self._limits.allows_entry():
+                return venue.CODE_LIMITED
+        if not self._ledger.table.is_free_for(order.order_id):
+            return venue.CODE_TABLE_FULL
+        return 0
+
+    def _is_well_formed(self, order: Any) -> bool:
+        if order.action != OrderAction.PLACE or order.order_id <= 0:
+            return False
+        if order.symbol >= self._symbol_count or order.quantity_lot <= 0:
+            return False
+        if order.side not in (1, -1):
+            return False
+        if order.type == OrderType.MARKET:
+            return True
+        tif = order.time_in_force
+        return order.type == OrderType.LIMIT and order.price_tick > 0 and 1 <= tif <= 4
+
+    def send(self, row: Any) -> None:
+        """Send the order of a SENDING row: over the WS-API, else over REST."""
+        order_id = row.order_id
+        api = self.api
+        if api is None or not api.is_up:
+            self._send_rest(row)
+            return
+        sent = api.place(row)
+        self._counts.sent.value += 1
+        if order_id not in self._attempts:
+            self._record(row)
+        if not sent:
+            self._undecided(order_id, 0)
+        elif row.type == OrderType.MARKET or row.time_in_force in ENDS_AT_ONCE:
+            self._watch(order_id)
+
+    def _record(self, row: Any) -> None:
+        self._kernels.histogram_record(self._latency, row.sent_ns - row.written_ns)
+        if row.reason in TICK_DRIVEN and row.origin_ns:
+            self._kernels.histogram_record(self._tick_to_order, row.sent_ns - row.origin_ns)
+
+    def _send_rest(self, row: Any) -> None:
+        order_id = row.order_id
+        not_after_ns = time.monotonic_ns() + self._timeout_ns
+        self._resolver.sendable_until[order_id] = not_after_ns
+        call = Call(
+            "POST",
+            venue.ORDER,
+            self._texts.parameters(row),
+            priority=FIRST,
+            not_after_ns=not_after_ns,
+        )
+        self._rest.submit(call, lambda reply: self._rest_done(order_id, reply))
+
+    def _rest_done(self, order_id: int, reply: Reply) -> None:
+        if reply.sent_ns:
+            self._counts.sent.value += 1
+            self._counts.sent_rest.value += 1
+            row = self._ledger.table.find(order_id)
+            if row is not None:
+                row.sent_ns = reply.sent_ns
+                if row.type == OrderType.MARKET or row.time_in_force in ENDS_AT_ONCE:
+                    self._watch(order_id)
+        self.on_place(order_id, reply)
+
+    def _watch(self, order_id: int) -> None:
+        """Ask for an order that ends at once but has not after the time of a request."""
+
+        def look() -> None:
+            row = self._ledger.table.find(order_id)
+            if row is not None and not is_terminal(row.status):
+                self._resolver.ask(order_id)
+
+        self._timers.at(time.monotonic_ns() + self._timeout_ns, look)
+
+    def on_place(self, order_id: int, reply: Reply) -> None:
+        """Act on the outcome of a request to place an order."""
+        self._limits.note(reply)
+        row = self._ledger.table.find(order_id)
+        if row is None:
+            return
+        verdict = classify(reply)
+        if verdict == Verdict.OK:
+            self._attempts.pop(order_id, None)
+            try:
+                self._resolver.answer(row, reply)
+            except VenueDataError as error:
+                self._counts.malformed.value += 1
+                self._log.error("answer is malformed", order_id=order_id, error=str(error))
+                self._undecided(order_id, 0)
+            return
+        self._log.warning(
+            "order was not accepted",
+            order_id=order_id,
+            verdict=verdict.value,
+            status=reply.status,
+            code=reply.code,
+            message=reply.message,
+        )
+        if verdict in (Verdict.UNKNOWN, Verdict.DUPLICATE):
+            self._undecided(order_id, reply.code)
+            return
+        may_retry = verdict in (Verdict.FAILED, Verdict.CLOCK, Verdict.LIMITED)
+        if verdict == Verdict.CLOCK:
+            self._measure_clock(lambda: self._refused(order_id, reply, may_retry))
+        else:
+            self._refused(order_id, reply, may_retry)
+
+    def _undecided(self, order_id: int, code: int) -> None:
+        self._ledger.apply(Change(order_id, OrderEvent.UNDECIDED, error_code=code))
+        self._resolver.ask(order_id)
+
+    def _refused(self, order_id: int, reply: Reply, may_retry: bool) -> None:
+        """End an order that did not happen; an exit is tried again, a few times."""
+        row = self._ledger.table.find(order_id)
+        if row is None:
+            return
+        attempt = self._attempts.get(order_id, 0)
+        is_exit = bool(row.flags & RISK_REDUCING)
+        # Only a row that still waits for this very answer may be sent again.
+        waits = row.status == OrderStatus.SENDING and not self.closing
+        if may_retry and is_exit and waits and attempt < EXIT_RETRIES_MAX:
+            self._attempts[order_id] = attempt + 1
+            due_ns = time.monotonic_ns() + max(RETRY_NS << attempt, self._limits.pause_ns())
+            self._timers.at(due_ns, lambda: self._send_again(order_id))
+            return
+        self._attempts.pop(order_id, None)
+        event = OrderEvent.REJECTED if reply.status else OrderEvent.NOT_SENT
+        self._ledger.apply(Change(order_id, event, error_code=reply.code))
+
+    def _send_again(self, order_id: int) -> None:
+        row = self._ledger.table.find(order_id)
+        if row is not None and row.status == OrderStatus.SENDING:
+            self.send(row)
+
+    def cancel(self, order_id: int) -> None:
+        """Cancel an order, unless that is under way."""
+        if order_id not in self._canceling:
+            self._canceling.add(order_id)
+            self._runner.start(
+                self._cancel(order_id), lambda result: self._canceling.discard(order_id)
+            )
+
+    def _cancel(self, order_id: int) -> Procedure:
+        for attempt in range(CANCEL_ATTEMPTS_MAX):
+            row = self._ledger.table.find(order_id)
+            if row is None or is_terminal(row.status):
+                return
+            self._counts.cancels.value += 1
+            reply = yield Call(
+                "DELETE",
+                venue.ORDER,
+                {
+                    "symbol": self._resolver.symbol_of(row),
+                    "origClientOrderId": self._texts.client_id(order_id),
+                },
+                priority=FIRST,
+                api_method=venue.API_CANCEL,
+            )
+            self._limits.note(reply)
+            if reply.ok:
+                self._resolver.answer(row, reply)
+                return
+            # Not found: it has ended, or it has not arrived yet. Anything else: unknown.
+            yield from self._resolver.look(order_id, attempt)
+            yield Pause(RETRY_NS << attempt)
+        self._log.error("order could not be canceled", order_id=order_id)
+
+    def cancel_all(self, symbol: int) -> Procedure:
+        """Cancel a symbol's open orders until the venue has none; return whether it has none."""
+        if symbol >= self._symbol_count:
+            self._log.error("cancel of an unknown symbol", symbol=symbol)
+            return False
+        name = read_symbol_name(self._texts.symbol_row(symbol))
+        for attempt in range(CANCEL_ATTEMPTS_MAX):
+            self._counts.cancels.value += 1
+            reply = yield Call("DELETE", venue.ALL_OPEN_ORDERS, {"symbol": name}, priority=FIRST)
+            self._limits.note(reply)
+            reply = yield Call("GET", venue.OPEN_ORDERS, {"symbol": name}, priority=FIRST)
+            if reply.ok and not reply.body:
+                return True
+            yield Pause(RETRY_NS << attempt)
+        self._log.error("orders are still open after cancel all", symbol=name)
+        return False
