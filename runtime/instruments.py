@@ -6,12 +6,13 @@ PERCENT_PRICE. All arithmetic is decimal; nothing is rounded silently.
 
 from __future__ import annotations
 
-from decimal import Decimal
+from decimal import ROUND_CEILING, Decimal, InvalidOperation
 from typing import Any
 
 from shm.tables import write_symbol_name
 
 E8 = 100_000_000
+_EXPONENT_MAX = 40  # of a number's first digit; int64 ends at 18
 
 
 class InstrumentError(ValueError):
@@ -69,15 +70,20 @@ def fill_symbol_row(row: Any, entry: dict[str, Any], taker_fee: float, maker_fee
     row.quantity_decimals, row.lot_unit = _scaled(step)
     row.value_e8 = int(value)
     row.tick_size, row.lot_size = float(tick), float(step)
-    row.lot_min = int(-(-Decimal(lot["minQty"]) // step))
+    row.lot_min = _ceiling(Decimal(lot["minQty"]) / step)
     row.lot_max = int(Decimal(lot["maxQty"]) // step)
     row.market_lot_max = int(market_max // step)
-    row.price_tick_min = int(-(-Decimal(price["minPrice"]) // tick))
+    row.price_tick_min = _ceiling(Decimal(price["minPrice"]) / tick)
     row.price_tick_max = int(Decimal(price["maxPrice"]) // tick)
     row.notional_min = float(notional.get("notional", notional.get("minNotional", "0")))
     row.multiplier_up = float(percent.get("multiplierUp", "0"))
     row.multiplier_down = float(percent.get("multiplierDown", "0"))
     row.taker_fee, row.maker_fee = taker_fee, maker_fee
+
+
+def _ceiling(value: Decimal) -> int:
+    # Not -(-a // b): the decimal module's // cuts towards zero.
+    return int(value.to_integral_value(ROUND_CEILING))
 
 
 def _scaled(step: Decimal) -> tuple[int, int]:
@@ -110,7 +116,7 @@ def to_ticks(row: Any, text: str) -> int:
     """Return a price text in ticks.
 
     Raises:
-        InstrumentError: it is no whole number of ticks.
+        InstrumentError: it is no number, or no whole number of ticks.
     """
     return _whole(text, row.tick_unit, row.price_decimals, "price", "tick")
 
@@ -119,13 +125,21 @@ def to_lots(row: Any, text: str) -> int:
     """Return a quantity text in lots.
 
     Raises:
-        InstrumentError: it is no whole number of lots.
+        InstrumentError: it is no number, or no whole number of lots.
     """
     return _whole(text, row.lot_unit, row.quantity_decimals, "quantity", "lot")
 
 
 def _whole(text: str, unit: int, decimals: int, what: str, step: str) -> int:
-    units = Decimal(text).scaleb(decimals) / unit
-    if units != int(units):
+    # Fractions of integers, because decimal arithmetic would round what is longer than 28 digits.
+    try:
+        number = Decimal(text)
+    except InvalidOperation as error:
+        raise InstrumentError(f"{what} is no number: {what}={text!r}") from error
+    if not number.is_finite() or abs(number.adjusted()) > _EXPONENT_MAX:
+        raise InstrumentError(f"{what} is out of range: {what}={text!r}")
+    numerator, denominator = number.as_integer_ratio()
+    units, rest = divmod(numerator * 10**decimals, denominator * unit)
+    if rest:
         raise InstrumentError(f"{what} is no whole {step}: {what}={text}")
-    return int(units)
+    return units

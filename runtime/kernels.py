@@ -34,7 +34,15 @@ KERNEL_GROUPS = (
     ("feed.loop",),
     ("engine.loop",),
     ("risk.loop",),
-    ("shm.rings", "shm.histograms", "runtime.clocks", "runtime.waits", "executor.loop"),
+    (
+        "shm.rings",
+        "shm.histograms",
+        "shm.pools",
+        "shm.windows",
+        "runtime.clocks",
+        "runtime.waits",
+        "executor.loop",
+    ),
 )
 KERNEL_MODULES = tuple(name for group in KERNEL_GROUPS for name in group)
 BUILDER_MODULE = "runtime.kernel_build"

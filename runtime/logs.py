@@ -84,8 +84,11 @@ def _escape_control(
 ) -> MutableMapping[str, Any]:
     """Escape control characters: ids and messages come from outside."""
     for key, value in event.items():
-        if isinstance(value, str) and not value.isprintable():
-            event[key] = value.encode("unicode_escape").decode("ascii")
+        if isinstance(value, (int, float)):
+            continue
+        text = str(value)  # exceptions and containers hold foreign texts too
+        if not text.isprintable():
+            event[key] = text.encode("unicode_escape").decode("ascii")
     return event
 
 

@@ -45,6 +45,14 @@ def kernel(function: F) -> F:
     return njit(cache=CACHED, **OPTIONS)(function)
 
 
+def inline_kernel(function: F) -> F:
+    """Compile a function that is put into every caller, whatever its size.
+
+    For the few whose call would cost as much as their work; their slow paths stand apart.
+    """
+    return njit(cache=CACHED, forceinline=True, **OPTIONS)(function)
+
+
 def export(argument_count: int) -> Callable[[F], F]:
     """Register a kernel for the library: all arguments and the result are int64.
 

@@ -112,8 +112,19 @@ class Record:
             raise LayoutError(f"unknown field type: {self.name}.{field.name} type={field.type}")
         if field.name in self.offsets:
             raise LayoutError(f"duplicate field: {self.name}.{field.name}")
+        if field.count < 1:
+            raise LayoutError(f"count must be at least 1: {self.name}.{field.name} {field.count}")
         if field.overlay and field.overlay not in self.offsets:
             raise LayoutError(f"overlay of an unknown field: {self.name}.{field.overlay}")
+        if field.overlay:
+            under = next(f for f in self.fields if f.name == field.overlay)
+            if (under.type, under.count) != (field.type, field.count):
+                raise LayoutError(
+                    f"overlay differs from its field: {self.name}.{field.name} "
+                    f"{field.type}[{field.count}] over {under.name} {under.type}[{under.count}]"
+                )
+        if any(f.closing and f.name in self.offsets for f in self.fields):
+            raise LayoutError(f"field after the closing one: {self.name}.{field.name}")
         if field.align & (field.align - 1):
             raise LayoutError(f"alignment must be a power of two: {field.name} {field.align}")
 

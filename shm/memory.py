@@ -210,3 +210,18 @@ def shift_left(value: int, bits: int) -> int:
 
 define(shift_right, types.int64, (types.int64,) * 2, lambda c, b, v: b.lshr(v[0], v[1]))
 define(shift_left, types.int64, (types.int64,) * 2, lambda c, b, v: b.shl(v[0], v[1]))
+
+
+def wrapping_add(left: int, right: int) -> int:
+    """Return the sum modulo 2^64. numba's own `+` lets the compiler assume that nothing wraps."""
+    return (left + right + (1 << 63)) % (1 << 64) - (1 << 63)
+
+
+def wrapping_subtract(left: int, right: int) -> int:
+    """Return the difference modulo 2^64: the distance of two positions across the wrap."""
+    return (left - right + (1 << 63)) % (1 << 64) - (1 << 63)
+
+
+# Plain add and sub, without the "no signed wrap" flag that numba sets.
+define(wrapping_add, types.int64, (types.int64,) * 2, lambda c, b, v: b.add(v[0], v[1]))
+define(wrapping_subtract, types.int64, (types.int64,) * 2, lambda c, b, v: b.sub(v[0], v[1]))

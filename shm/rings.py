@@ -10,6 +10,9 @@ Broadcast ring (market)
     The producer never waits. A reader copies a record and learns whether it was whole, not there
     yet, or overwritten (`LAPPED`); it then joins again at the newest record and counts the lap.
 
+Positions wrap at 2^64. Their arithmetic is that of `wrapping_add` and `wrapping_subtract`: with
+plain `+` and `-` the compiler may assume that nothing wraps, and compare the wrong way round.
+
 When empty, reads return at once. Nothing here waits, calls the system or allocates.
 """
 
@@ -23,13 +26,16 @@ from shm.atomics import (
     store_relaxed,
     store_release,
 )
-from shm.compiled import export, kernel
+from shm.compiled import export, inline_kernel, kernel
+from shm.fields import CACHE_LINE
+from shm.memory import wrapping_add, wrapping_subtract
 from shm.ring_layout import HEAD_OFFSET, HEAD_STRIDE, LAPS_FROM_HEAD, RING, SLOTS_OFFSET
 from shm.views import view_of
 
 ring_at = view_of(RING)
 TAIL = RING.offset("tail")
 REJECTED = RING.offset("rejected")
+FIRST_LINE_LAST = CACHE_LINE - 8
 
 READY = 1
 EMPTY = 0
@@ -63,12 +69,23 @@ def _slowest(ring: int, tail: int) -> int:
     for cursor in range(control.cursor_count):
         # Ordering: pairs with the release store in `advance`; the slots before head may be reused.
         head = load_acquire(head_address(ring, cursor))
-        if tail - head > tail - slowest:
+        if wrapping_subtract(tail, head) > wrapping_subtract(tail, slowest):
             slowest = head
     return slowest
 
 
 @kernel
+def _has_room(ring: int, tail: int) -> bool:
+    """Look at the consumers anew; count a rejection when the ring is full."""
+    control = ring_at(ring)
+    control.gate = _slowest(ring, tail)
+    if wrapping_subtract(tail, control.gate) > control.mask:
+        store_relaxed(ring + REJECTED, control.rejected + 1)
+        return False
+    return True
+
+
+@inline_kernel
 def claim(ring: int) -> int:
     """Return the address of the next slot of a gated ring to fill, or 0 when it is full.
 
@@ -76,11 +93,9 @@ def claim(ring: int) -> int:
     """
     control = ring_at(ring)
     tail = load_relaxed(ring + TAIL)
-    if tail - control.gate > control.mask:
-        control.gate = _slowest(ring, tail)
-        if tail - control.gate > control.mask:
-            store_relaxed(ring + REJECTED, control.rejected + 1)
-            return 0
+    # The consumers' heads are looked at once per lap, not once per record.
+    if wrapping_subtract(tail, control.gate) > control.mask and not _has_room(ring, tail):
+        return 0
     return ring + SLOTS_OFFSET + (tail & control.mask) * control.producer_slot_size
 
 
@@ -100,10 +115,12 @@ def claim_broadcast(ring: int) -> int:
 @kernel
 def publish(ring: int, slot: int) -> None:
     """Make a filled slot visible to the readers."""
-    tail = load_relaxed(ring + TAIL)
+    after = wrapping_add(load_relaxed(ring + TAIL), 1)
     # Ordering: pairs with the acquire load in `peek` and `read_broadcast`: payload before sequence.
-    store_release(slot + ring_at(ring).producer_slot_size - 8, tail + 1)
-    store_relaxed(ring + TAIL, tail + 1)
+    store_release(slot + ring_at(ring).producer_slot_size - 8, after)
+    # Ordering: pairs with the acquire load in `newest`. Release keeps the sequence ahead of the
+    # tail: a producer that dies between the two stores leaves a record that `recover_tail` finds.
+    store_release(ring + TAIL, after)
 
 
 @kernel
@@ -113,7 +130,7 @@ def peek(ring: int, cursor: int) -> int:
     head = load_relaxed(head_address(ring, cursor))
     slot = ring + SLOTS_OFFSET + (head & control.mask) * control.slot_size
     # Ordering: pairs with the release store in `publish`.
-    if load_acquire(slot + control.slot_size - 8) != head + 1:
+    if load_acquire(slot + control.slot_size - 8) != wrapping_add(head, 1):
         return 0
     return slot
 
@@ -123,7 +140,7 @@ def advance(ring: int, cursor: int) -> None:
     """Give the slot returned by `peek` back to the producer."""
     place = head_address(ring, cursor)
     # Ordering: pairs with the acquire load in `_slowest`: reads of the slot before its reuse.
-    store_release(place, load_relaxed(place) + 1)
+    store_release(place, wrapping_add(load_relaxed(place), 1))
 
 
 @kernel
@@ -142,16 +159,20 @@ def read_broadcast(ring: int, position: int, target: int) -> int:
     control = ring_at(ring)
     slot = ring + SLOTS_OFFSET + (position & control.mask) * control.slot_size
     last = control.slot_size - 8
+    sequence = wrapping_add(position, 1)
     # Ordering: pairs with the release store in `publish`.
-    ahead = load_acquire(slot + last) - (position + 1)
+    ahead = wrapping_subtract(load_acquire(slot + last), sequence)
     if ahead != 0:
         return LAPPED if ahead > 0 else EMPTY
-    for offset in range(0, last, 8):
+    # Every slot has one line at least: a constant bound lets the compiler unroll its seven words.
+    for offset in range(0, FIRST_LINE_LAST, 8):
         store_relaxed(target + offset, load_relaxed(slot + offset))
-    store_relaxed(target + last, position + 1)
+    for offset in range(FIRST_LINE_LAST, last, 8):
+        store_relaxed(target + offset, load_relaxed(slot + offset))
+    store_relaxed(target + last, sequence)
     # Ordering: pairs with the fence in `claim_broadcast`: payload before the second look.
     fence_acquire()
-    if load_relaxed(slot + last) != position + 1:
+    if load_relaxed(slot + last) != sequence:
         return LAPPED
     return READY
 
@@ -182,9 +203,10 @@ def recover_tail(ring: int) -> int:
     tail = load_relaxed(ring + TAIL)
     while recovered <= control.mask:
         slot = slot_address(ring, tail)
-        if load_acquire(sequence_address(ring, slot)) != tail + 1:
+        after = wrapping_add(tail, 1)
+        if load_acquire(sequence_address(ring, slot)) != after:
             break
-        tail += 1
+        tail = after
         recovered += 1
     store_relaxed(ring + TAIL, tail)
     control.gate = _slowest(ring, tail)

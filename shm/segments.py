@@ -19,14 +19,17 @@ from typing import Any
 
 import posix_ipc
 
+from shm.counters import COUNTER_TABLE
 from shm.fields import combined_hash
+from shm.histogram_layout import HISTOGRAM
 from shm.records import RING_RECORDS
 from shm.ring_layout import RING
 from shm.tables import SEGMENT_HEADER, TABLE_RECORDS
 
 # "scalpshm" read as a little-endian word.
 MAGIC = int.from_bytes(b"scalpshm", "little")
-LAYOUT_HASH = combined_hash((*RING_RECORDS, *TABLE_RECORDS, RING))
+LAYOUT_HASH = combined_hash((*RING_RECORDS, *TABLE_RECORDS, RING, HISTOGRAM, COUNTER_TABLE))
+MADV_POPULATE_WRITE = 23  # madvise(2); not named by the mmap module
 HEADER_SIZE = 4096  # one page: what follows starts page-aligned
 SHM_DIRECTORY = Path("/dev/shm")  # noqa: S108  Linux keeps POSIX segments there
 
@@ -84,10 +87,19 @@ class Segment:
         """Return the header, in place."""
         return SEGMENT_HEADER.at(self.base)
 
-    def touch(self) -> None:
-        """Write-fault every page in, so that the hot path never takes a page fault."""
-        for offset in range(0, self.size, mmap.PAGESIZE):
-            self.map[offset] = self.map[offset]
+    def prefault(self) -> None:
+        """Map every page into this process, so that the hot path takes no page fault.
+
+        Nothing is written: other processes may be at work in the segment.
+        """
+        try:
+            self.map.madvise(MADV_POPULATE_WRITE)
+        except OSError as error:
+            if error.errno != errno.EINVAL:
+                raise
+            # Before Linux 5.14: reading maps the pages, which exist since `create`, as well.
+            for offset in range(0, self.size, mmap.PAGESIZE):
+                self.map[offset]
 
     def close(self) -> None:
         """Unmap. Views over the memory must be gone; the kernel frees it with the process else."""
@@ -124,16 +136,22 @@ def create(name: str, payload_size: int, build_hash: int = 0, epoch: int = 0) ->
     size = HEADER_SIZE + payload_size
     try:
         handle = posix_ipc.SharedMemory(name, posix_ipc.O_CREX, mode=0o600, size=size)
-    except OSError as error:
+    except (OSError, ValueError, posix_ipc.Error) as error:
+        # posix_ipc's own errors are no OSError: another creator was faster, or no permission.
         raise SegmentError(f"cannot create segment: name={name} size={size}: {error}") from error
     try:
         # ftruncate promises no memory: without this a full /dev/shm would end in SIGBUS later.
         os.posix_fallocate(handle.fd, 0, size)
-        segment = _map(handle, name)
     except OSError as error:
+        handle.close_fd()
         posix_ipc.unlink_shared_memory(name)
         if error.errno == errno.ENOSPC:
             raise SegmentError(f"no space in /dev/shm: segment={name} bytes={size}") from error
+        raise SegmentError(f"cannot map segment: name={name} size={size}: {error}") from error
+    try:
+        segment = _map(handle, name)
+    except OSError as error:
+        posix_ipc.unlink_shared_memory(name)
         raise SegmentError(f"cannot map segment: name={name} size={size}: {error}") from error
     header = SEGMENT_HEADER.at(segment.base)
     header.layout_hash = LAYOUT_HASH
@@ -161,6 +179,8 @@ def attach(name: str, build_hash: int = 0) -> Segment:
         handle = posix_ipc.SharedMemory(name)
     except posix_ipc.ExistentialError as error:
         raise SegmentError(f"no such segment: name={name}") from error
+    except posix_ipc.PermissionsError as error:
+        raise SegmentError(f"segment belongs to another user: name={name}") from error
     if handle.size < HEADER_SIZE:
         size = handle.size
         handle.close_fd()

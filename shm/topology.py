@@ -152,10 +152,17 @@ class SharedMemory:
         """Return a row of the symbol table, in place."""
         return SYMBOL.at(self.symbol_address(index))
 
-    def touch(self) -> None:
-        """Fault in what will be written while trading, rings first of all."""
-        for part in self.parts.values():
-            part.touch()
+    def prefault(self, stage: str) -> None:
+        """Map what a stage works in on every event: the market ring, its state, the control tables.
+
+        Gated rings are left alone: a page of theirs holds 32 records and is mapped by the first of
+        them, while mapping all of them would double the memory of a quiet instance.
+        """
+        parts = ["control", stage]
+        if stage in ("feed", *MARKET_CURSOR):
+            parts.append("market")
+        for part in parts:
+            self.parts[part].prefault()
 
     def close(self) -> None:
         """Unmap everything."""

@@ -38,6 +38,8 @@ COMPILED_SIDE = {
     "shm.rings",
     "shm.histograms",
     "shm.pools",
+    "shm.windows",
+    "shm.manager",
     "runtime.system_calls",
     "runtime.clocks",
     "runtime.waits",

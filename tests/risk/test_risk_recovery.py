@@ -49,7 +49,7 @@ def test_compiled_and_uncompiled_kernels_tell_the_same_story(kernels, uncompiled
 def test_the_library_built_ahead_of_time_tells_it_too(tmp_path, uncompiled):
     path = tmp_path / "kernels.so"
     environment = {k: v for k, v in os.environ.items() if not k.startswith("NUMBA_")}
-    command = [sys.executable, "-m", "runtime.kernel_build", str(path), "risk.loop"]
+    command = [sys.executable, "-m", "runtime.kernel_build", str(path), "shm.rings", "risk.loop"]
     subprocess.run(command, cwd=ROOT, env=environment, check=True, capture_output=True)
     library = ctypes.CDLL(str(path))
     ahead = SimpleNamespace()
