@@ -24,6 +24,7 @@ EMA_CROSS = int(Factor.EMA_CROSS)
 RSI = int(Factor.RSI)
 SPREAD = int(Factor.SPREAD)
 
+BALANCED_SHARE = 1e-9
 VELOCITY_S = 5.0
 VELOCITY_BUCKETS = int(VELOCITY_S * 1000) // BUCKET_MS
 TREND_S_MIN = 1.0
@@ -124,6 +125,7 @@ def score_volume_spike(state: int, parameters: int) -> None:
 
     ratio R = (volume decayed over 1 s, per second) / (volume decayed over 60 s, per second);
     below `volume_spike_ratio` r the score is 0, from there on ±(1 − r / 2R): 0.5 at r, towards 1.
+    Flows that differ by less than a billionth of the volume are balanced: 0.
     """
     view = state_at(state)
     limit = parameters_at(parameters).volume_spike_ratio
@@ -134,9 +136,11 @@ def score_volume_spike(state: int, parameters: int) -> None:
     score = 0.0
     if view.volume_ratio >= limit:
         score = 1.0 - limit / (2.0 * view.volume_ratio)
-        if view.buy_lot == view.sell_lot:
+        net = view.buy_lot - view.sell_lot
+        # Decayed sums differ in their last digits where the flows are equal: that is no direction.
+        if abs(net) <= BALANCED_SHARE * (view.buy_lot + view.sell_lot):
             score = 0.0
-        elif view.buy_lot < view.sell_lot:
+        elif net < 0.0:
             score = -score
     _note(state, VOLUME_SPIKE, score)
 

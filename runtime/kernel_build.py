@@ -19,6 +19,7 @@ from __future__ import annotations
 import argparse
 import importlib
 import json
+import os
 import sys
 import tempfile
 import time
@@ -29,7 +30,7 @@ import llvmlite.binding as llvm
 from numba import types
 
 from runtime.kernels import link
-from shm.compiled import EXPORTS, Export
+from shm.compiled import CACHE_VARIABLE, EXPORTS, Export
 
 
 def _wrapper_text(export: Export, mangled: str, result: str) -> str:
@@ -148,6 +149,8 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--compiler", default="cc")
     options = parser.parse_args(arguments)
     started = time.monotonic()
+    # IR is not available for functions that numba loads from its disk cache: compile without one.
+    os.environ.pop(CACHE_VARIABLE, None)
     if options.output.suffix == ".o":
         manifest = compile_object(options.output, options.modules, options.cpu)
     else:

@@ -146,7 +146,7 @@ def ensure_built(cpu: str = "host") -> Path:
 
 
 def _compile_groups(folder: Path, cpu: str) -> list[Path]:
-    # IR is not available for functions that numba loads from its disk cache: build without one.
+    # Settings of numba are for whoever works on kernels, not for what trades.
     environment = {k: v for k, v in os.environ.items() if not k.startswith("NUMBA_")}
     objects, running = [], []
     for index, group in enumerate(KERNEL_GROUPS):

@@ -25,7 +25,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 OPTIONS: dict[str, Any] = {"error_model": "numpy", "boundscheck": False, "nogil": True}
 # The disk cache does not notice a changed callee in another file, so it is only used where the
 # directory's name carries a hash over all kernel sources (see runtime.kernels).
-CACHED = "NUMBA_CACHE_DIR" in os.environ
+CACHE_VARIABLE = "NUMBA_CACHE_DIR"
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ EXPORTS: dict[str, Export] = {}
 
 def kernel(function: F) -> F:
     """Compile a function for use inside other kernels."""
-    return njit(cache=CACHED, **OPTIONS)(function)
+    return njit(cache=CACHE_VARIABLE in os.environ, **OPTIONS)(function)
 
 
 def inline_kernel(function: F) -> F:
@@ -50,7 +50,7 @@ def inline_kernel(function: F) -> F:
 
     For the few whose call would cost as much as their work; their slow paths stand apart.
     """
-    return njit(cache=CACHED, forceinline=True, **OPTIONS)(function)
+    return njit(cache=CACHE_VARIABLE in os.environ, forceinline=True, **OPTIONS)(function)
 
 
 def export(argument_count: int) -> Callable[[F], F]:
@@ -61,7 +61,7 @@ def export(argument_count: int) -> Callable[[F], F]:
     """
 
     def register(function: F) -> F:
-        compiled = njit(cache=CACHED, **OPTIONS)(function)
+        compiled = njit(cache=CACHE_VARIABLE in os.environ, **OPTIONS)(function)
         name = function.__name__
         assert name not in EXPORTS or EXPORTS[name].function.__module__ == function.__module__, (
             f"two exported kernels of one name: {name}"

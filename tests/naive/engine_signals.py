@@ -147,7 +147,10 @@ class NaiveSymbol:
         if ratio is None or ratio < limit:
             return None if ratio is None else 0.0
         net = self._decayed([(t, -q if s else q) for t, _, q, s in self.trades], 5)
-        return math.copysign(1 - limit / (2 * ratio), net) if net else 0.0
+        gross = self._decayed([(t, q) for t, _, q, _ in self.trades], 5)
+        if abs(net) <= 1e-9 * gross:
+            return 0.0
+        return math.copysign(1 - limit / (2 * ratio), net)
 
     def book_imbalance(self) -> float | None:
         if self.imbalance is not None:
