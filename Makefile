@@ -14,6 +14,8 @@ MARKET ?=
 CAPTURE ?=
 SPEED ?=
 SET ?=
+# make bench-shm: where the rows go as JSON besides (none = only to the screen)
+JSON ?=
 # make logs: which process (none = all)
 S ?= *
 
@@ -66,8 +68,8 @@ build: $(VENV)/.runtime ## compile the kernels ahead of time
 bench: $(VENV)/.dev ## run all benches
 	@$(PY) -m bench all
 
-bench-%: $(VENV)/.dev ## (bench-shm) run the bench of one stage
-	@$(PY) -m bench $*
+bench-shm: $(VENV)/.dev ## run the bench of rings, pools and histograms
+	@$(PY) -m bench shm $(if $(JSON),--json $(JSON))
 
 lint: $(VENV)/.dev ## check style, types and generated files
 	@$(PY) -m ruff check .

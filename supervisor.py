@@ -93,7 +93,7 @@ class Supervisor:
         self.log = logs.make_logger("supervisor", self.log_folder)
         self._install_signals()
         try:
-            self.kernels = preparation.load_kernels(settings, self._warn)
+            self.kernels = preparation.load_kernels(settings, self.say, self._warn)
             self._start_exchange()
             states = {
                 name: importlib.import_module(f"{name}.state").state_size(

@@ -37,7 +37,9 @@ def refuse_second_instance(instance: str) -> None:
         )
 
 
-def load_kernels(settings: Settings, warn: Callable[[str], None]) -> Kernels:
+def load_kernels(
+    settings: Settings, say: Callable[[str], None], warn: Callable[[str], None]
+) -> Kernels:
     """Load the kernels as configured; without a C compiler fall back to JIT with one warning."""
     wanted = settings.system.kernels if settings.optimization.CPU_OPTIMIZATION else "jit"
     hardware = settings.optimization.USE_HARDWARE_ACCELERATION
@@ -45,6 +47,10 @@ def load_kernels(settings: Settings, warn: Callable[[str], None]) -> Kernels:
     if wanted == "ahead" and not kernels.compiler() and not kernels.is_built(cpu):
         warn("no C compiler found: kernels are compiled in process (KERNELS=jit)")
         wanted = "jit"
+    if wanted == "jit":
+        say("compiling the kernels in process (every start)")
+    elif not kernels.is_built(cpu):
+        say("building the kernels (once)")
     try:
         return kernels.load(wanted, cpu)
     except kernels.KernelError as error:
