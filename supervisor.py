@@ -93,6 +93,8 @@ class Supervisor:
         self.log = logs.make_logger("supervisor", self.log_folder)
         self._install_signals()
         try:
+            for refusal in preparation.refused_settings(settings):
+                self._warn(refusal)
             self.kernels = preparation.load_kernels(settings, self.say, self._warn)
             self._start_exchange()
             states = {

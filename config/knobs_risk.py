@@ -91,7 +91,7 @@ SIZING = (
     ),
     Knob(
         _FILE, "position_sizing.correlation_limit", "float", "correlation", 0.7, 0.0, 1.0,
-        "Correlation with an open position above which a symbol takes no entry on the same side",
+        "Largest correlation between open positions; not enforced yet, as it is not estimated",
     ),
 )  # fmt: skip
 

@@ -25,7 +25,7 @@ SYSTEM = (
     Knob(
         _FILE, "system.cache_alignment", "int", "bytes", 64,
         choices=(64, 128),
-        meaning="Alignment of pool entries; 128 keeps prefetched line pairs apart",
+        meaning="Alignment of ring slots; 128 is refused with a reason, slots are 64-byte lines",
     ),
     Knob(
         _FILE, "system.numa_optimization", "bool", "", True,

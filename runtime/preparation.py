@@ -15,6 +15,7 @@ from config.settings import Settings
 from runtime import instruments, kernels
 from runtime.kernels import Kernels
 from shm import segments, topology
+from shm.fields import CACHE_LINE
 from shm.tables import HaltReason, ProcessState
 
 BAD_INPUT, FAILED = 2, 1
@@ -35,6 +36,19 @@ def refuse_second_instance(instance: str) -> None:
         raise PipelineError(
             f"already running: instance={instance} supervisor_pid={owner[0]}", FAILED
         )
+
+
+def refused_settings(settings: Settings) -> list[str]:
+    """Return one line for each setting that asks for something that there is not."""
+    refused = []
+    if settings.optimization.USE_MARKET_MAKING:
+        refused.append("USE_MARKET_MAKING refused: there are no quotes yet")
+    if settings.system.cache_alignment != CACHE_LINE:
+        refused.append(
+            f"cache_alignment={settings.system.cache_alignment} refused: slots are {CACHE_LINE}-byte"
+            " lines; words of different writers stand 128 bytes apart in any case"
+        )
+    return refused
 
 
 def load_kernels(
