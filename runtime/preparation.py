@@ -45,8 +45,8 @@ def refused_settings(settings: Settings) -> list[str]:
         refused.append("USE_MARKET_MAKING refused: there are no quotes yet")
     if settings.system.cache_alignment != CACHE_LINE:
         refused.append(
-            f"cache_alignment={settings.system.cache_alignment} refused: slots are {CACHE_LINE}-byte"
-            " lines; words of different writers stand 128 bytes apart in any case"
+            f"cache_alignment={settings.system.cache_alignment} refused: slots are lines of "
+            f"{CACHE_LINE} bytes; words of different writers stand 128 bytes apart in any case"
         )
     return refused
 
