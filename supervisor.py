@@ -10,6 +10,7 @@ the shared memory, loads the kernels and forks the stages, so that all of that e
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import gc
 import importlib
 import json
@@ -64,8 +65,9 @@ class Supervisor:
         self.settings = settings
         self.duration_s = duration_s
         self.log_folder = log_folder
-        self.say = say
+        self._say = say
         self.ended = ""
+        self.has_failed = False
         self._memory: SharedMemory | None = None
         self.exchange: embedded.EmbeddedExchange | None = None
         self.crew: Crew | None = None
@@ -89,7 +91,7 @@ class Supervisor:
             PipelineError: with the exit code and one line; nothing is left behind.
         """
         settings = self.settings
-        preparation.refuse_second_instance(settings.system.instance)
+        self._lock = preparation.lock_instance(settings.system.instance)
         self.log = logs.make_logger("supervisor", self.log_folder)
         self._install_signals()
         try:
@@ -132,6 +134,9 @@ class Supervisor:
             )
         except embedded.ExchangeError as error:
             raise PipelineError(str(error), error.exit_code) from error
+        warning = embedded.yield_to_the_stages(self.exchange)
+        if warning:
+            self._warn(warning)
         self._embedded = self.exchange.endpoints
         self._symbols = self.exchange.symbols
 
@@ -210,6 +215,19 @@ class Supervisor:
             self.memory.process("supervisor").heartbeat_ns = time.monotonic_ns()
         if self.crew is not None:
             self.crew.tend()
+            self._heed_halted(self.crew.halted)
+
+    def _heed_halted(self, halted: set[str]) -> None:
+        """Protect positions when a stage will not come back.
+
+        Without the engine risk goes on guarding what is open. Without prices it cannot, so
+        positions are closed; without risk or executor nobody can, so the run ends.
+        """
+        if "feed" in halted:
+            self.memory.control.flatten_requested = 1
+        if halted & {"risk", "executor"} and not self.ended:
+            self.ended = f"halted: {', '.join(sorted(halted))} kept dying"
+            self.has_failed = True
 
     def _wait_for_signal(self, timeout_s: float) -> None:
         """Wait until a signal arrives, a child's death included, or the timeout passes."""
@@ -221,7 +239,18 @@ class Supervisor:
                 self.ended = self.ended or signal.Signals(number).name
 
     def run(self) -> None:
-        """Watch until the duration is over, a signal comes or the capture has ended."""
+        """Watch until the duration is over, a signal comes or the capture has ended.
+
+        A failure of the watching itself ends the run in order: positions come first.
+        """
+        try:
+            self._watch()
+        except Exception as error:
+            self.log.exception("supervisor failed")
+            self.ended = f"supervisor failed: {error}"
+            self.has_failed = True
+
+    def _watch(self) -> None:
         started = time.monotonic()
         interval_s = self.settings.performance.status_interval_s
         next_status, next_capture = started + interval_s, started + 1.0
@@ -261,6 +290,16 @@ class Supervisor:
         No new entries → positions flattened if configured → stages close (the executor cancels and
         reconciles) → exchange ends → segments removed.
         """
+        try:
+            summary = self._close_stages()
+        finally:
+            self._abandon()
+        path = self.log_folder / "summary.json"
+        path.write_text(json.dumps(summary, indent=2) + "\n")
+        self.log.info("stopped", reason=self.ended)
+        return summary
+
+    def _close_stages(self) -> dict[str, Any]:
         memory, control = self.memory, self.memory.control
         assert self.crew is not None
         total_s = self.settings.supervisor.stop_timeout_s
@@ -278,12 +317,7 @@ class Supervisor:
         while self.crew.pids and time.monotonic() < started + total_s * CLOSE_SHARE:
             self._wait_for_signal(STARTING_TICK_S)
             self.crew.reap_closing()
-        summary = status.summary(memory, self._pss, self.ended)
-        self._abandon()
-        path = self.log_folder / "summary.json"
-        path.write_text(json.dumps(summary, indent=2) + "\n")
-        self.log.info("stopped", reason=self.ended, seconds=round(time.monotonic() - started, 3))
-        return summary
+        return status.summary(memory, self._pss, self.ended)
 
     def _ring_all(self) -> None:
         for name in STAGES:
@@ -298,6 +332,11 @@ class Supervisor:
             self.exchange.stop(timeout_s)
         if self._memory is not None:
             self._memory.unlink()
+
+    def say(self, text: str, file: Any = None) -> None:
+        """Say a line to people; a closed pipe or terminal changes nothing about trading."""
+        with contextlib.suppress(OSError):
+            self._say(text, file=file, flush=True)
 
     def _warn(self, text: str) -> None:
         self.log.warning(text)
@@ -328,12 +367,17 @@ class UltimateTradingSystem:
         deadline = None
         if supervisor.duration_s is not None:
             deadline = time.monotonic() + supervisor.duration_s
-        while not supervisor.ended:
-            supervisor.step(0)
-            if deadline is not None and time.monotonic() >= deadline:
-                supervisor.ended = "duration is over"
-            await asyncio.sleep(TICK_S)
-        return supervisor.stop()
+        try:
+            while not supervisor.ended:
+                supervisor.step(0)
+                if deadline is not None and time.monotonic() >= deadline:
+                    supervisor.ended = "duration is over"
+                await asyncio.sleep(TICK_S)
+        finally:
+            # A cancelled task stops the pipeline in order as well.
+            supervisor.ended = supervisor.ended or "cancelled"
+            summary = supervisor.stop()
+        return summary
 
 
 if __name__ == "__main__":

@@ -100,8 +100,10 @@ def on_snapshot(row: int, snapshot_id: int) -> int:
             return offset if bridged else -1
         offset += entry.size
     # An applied book must not go back in time.
-    if r.state == SYNCED and r.is_bridged and snapshot_id < r.last_id:
-        return -1
+    if r.state == SYNCED:
+        newest = r.last_id if r.is_bridged else r.snapshot_id
+        if snapshot_id < newest:
+            return -1
     return offset
 
 

@@ -40,8 +40,11 @@ def _child(
     code = 1
     try:
         signal.set_wakeup_fd(-1)
-        for number in (signal.SIGCHLD, signal.SIGHUP):
-            signal.signal(number, signal.SIG_DFL)
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+        # What a terminal sends to its group (Ctrl-C, hang-up) is for the supervisor, which closes
+        # the stages in order.
+        os.setpgid(0, 0)
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)
         stop = StopFlag()
         stop.install()
         placement.die_with_parent(signal.SIGTERM)

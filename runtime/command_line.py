@@ -24,6 +24,23 @@ from shm.tables import STAGES
 LOG_FOLDER = Path(__file__).resolve().parent.parent / "logs"
 
 
+# What a run says at its end; logs/summary.json holds more.
+SHOWN = (
+    "ended",
+    "events",
+    "signals",
+    "orders",
+    "fills",
+    "round_trips",
+    "open_positions",
+    "pnl_after_fees",
+    "orders_lost",
+    "orders_duplicated",
+    "venue_matches_local",
+    "tick_to_order_ns",
+)
+
+
 def parser() -> argparse.ArgumentParser:
     """Return the parser of all commands."""
     made = argparse.ArgumentParser(prog="supervisor.py", description=__doc__)
@@ -101,13 +118,15 @@ def _run(supervisor: Any) -> int:
     supervisor.start()
     supervisor.run()
     summary = supervisor.stop()
-    for key in ("ended", "events", "signals", "orders", "fills", "round_trips", "pnl_after_fees"):
-        print(f"{key}: {summary[key]}")
-    for key in ("orders_lost", "orders_duplicated", "venue_matches_local", "tick_to_order_ns"):
-        print(f"{key}: {summary[key]}")
+    for key in SHOWN:
+        supervisor.say(f"{key}: {summary[key]}")
+    if supervisor.has_failed:
+        return _say_error(f"{summary['ended']}, see logs/supervisor.log", FAILED)
     clean = summary["orders_lost"] == summary["orders_duplicated"] == 0
     if not (clean and summary["venue_matches_local"]):
         return _say_error("the venue and our own books do not agree, see logs/", FAILED)
+    if summary["open_positions"] and supervisor.settings.risk.flatten_on_stop:
+        return _say_error(f"positions are still open: {summary['open_positions']}", FAILED)
     return 0
 
 

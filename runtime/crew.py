@@ -43,6 +43,7 @@ class Crew:
         warn: Callable[[str], None],
     ) -> None:
         self.pids: dict[str, int] = {}
+        self.halted: set[str] = set()  # stages whose restart budget is used up
         self._memory = memory
         self._contexts = contexts
         self._agents = agents
@@ -134,6 +135,7 @@ class Crew:
         self._log.error("stage died", stage_name=name, exit=code, restart_in_s=delay_s)
         if delay_s is None:
             row.supervised_state = int(ProcessState.HALTED)
+            self.halted.add(name)
             control.halt_reason = int(HaltReason.RESTART_BUDGET)
             self._memory.counters.add("supervisor.halts")
             self._warn(f"trading halted: {name} used up its restart budget, see logs/{name}.log")

@@ -98,19 +98,35 @@ def start(settings: Settings, log_file: Path, timeout_s: float) -> EmbeddedExcha
         os.close(read_fd)
     if not line:
         raise _failure(process, timeout_s)
-    told: dict[str, Any] = json.loads(line)
-    endpoints = Endpoints(
-        rest_url=told["rest"],
-        stream_url=told["stream"],
-        private_stream_url=told["stream"] + "/private",
-        ws_api_url=told["ws_api"],
-    )
+    try:
+        told: dict[str, Any] = json.loads(line)
+        endpoints = Endpoints(
+            rest_url=told["rest"],
+            stream_url=told["stream"],
+            private_stream_url=told["stream"] + "/private",
+            ws_api_url=told["ws_api"],
+        )
+        symbols = tuple(told["symbols"])
+    except (ValueError, KeyError) as error:
+        process.kill()
+        process.communicate()
+        raise ExchangeError(f"exchange said what is not understood: {line!r}", 1) from error
     assert process.stderr is not None
     process.stderr.close()
-    # A venue is another machine. Here it shares our cores, and without this the kernel runs it in
-    # the middle of the send() that wakes it: an order would wait for the venue's own work.
-    os.sched_setscheduler(process.pid, os.SCHED_BATCH, os.sched_param(0))
-    return EmbeddedExchange(process, endpoints, tuple(told["symbols"]))
+    return EmbeddedExchange(process, endpoints, symbols)
+
+
+def yield_to_the_stages(exchange: EmbeddedExchange) -> str:
+    """Put the exchange under SCHED_BATCH; return a warning or "".
+
+    A venue is another machine. Here it shares our cores, and without this the kernel runs it in the
+    middle of the send() that wakes it: an order would wait for the venue's own work.
+    """
+    try:
+        os.sched_setscheduler(exchange.pid, os.SCHED_BATCH, os.sched_param(0))
+    except OSError as error:
+        return f"cannot put the exchange under SCHED_BATCH: {error.strerror}"
+    return ""
 
 
 def _ready_line(fd: int, timeout_s: float) -> bytes:

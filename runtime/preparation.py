@@ -5,7 +5,9 @@ Each function does one thing and raises `PipelineError` with one line for people
 
 from __future__ import annotations
 
+import errno
 import os
+import socket
 import time
 from collections.abc import Callable, Mapping, Sequence
 
@@ -29,13 +31,27 @@ class PipelineError(RuntimeError):
         self.exit_code = exit_code
 
 
-def refuse_second_instance(instance: str) -> None:
-    """Raise when a living supervisor owns the instance, naming its pid."""
-    owner = segments.owner_of(topology.segment_names(instance)["control"])
-    if owner and segments.is_alive(*owner):
-        raise PipelineError(
-            f"already running: instance={instance} supervisor_pid={owner[0]}", FAILED
-        )
+def lock_instance(instance: str) -> socket.socket:
+    """Take the lock of an instance for the life of this process and its stages.
+
+    The lock is a name in the abstract socket namespace: bound by one process at a time, and free
+    again when the last holder is gone, however it ended. The forked stages hold it as well, so a
+    new start waits until those of a dead supervisor have closed.
+
+    Raises:
+        PipelineError: the instance is running; the message names its supervisor.
+    """
+    lock = socket.socket(socket.AF_UNIX)
+    try:
+        lock.bind(f"\0scalping-instance.{os.getuid()}.{instance}")
+    except OSError as error:
+        lock.close()
+        if error.errno != errno.EADDRINUSE:
+            raise
+        owner = segments.owner_of(topology.segment_names(instance)["control"])
+        who = f"supervisor_pid={owner[0]}" if owner and segments.is_alive(*owner) else "closing"
+        raise PipelineError(f"already running: instance={instance} {who}", FAILED) from error
+    return lock
 
 
 def refused_settings(settings: Settings) -> list[str]:

@@ -77,7 +77,7 @@ class StageAgent(Protocol):
 
 
 class StopFlag:
-    """Set by SIGTERM; SIGINT is the supervisor's to handle (a terminal sends it to the group)."""
+    """Set by SIGTERM; SIGINT is the supervisor's to handle."""
 
     def __init__(self) -> None:
         self.is_set = False

@@ -178,8 +178,9 @@ def summary(memory: SharedMemory, pss: int | None, reason: str) -> dict[str, Any
         "open_positions": control.open_position_count,
         "pnl_after_fees": round((control.realized_e8 - control.fee_e8) * E8, 8),
         "fees": round(control.fee_e8 * E8, 8),
-        "orders_lost": counters.get("executor.orders_lost"),
-        "orders_duplicated": counters.get("executor.orders_duplicated"),
+        # Unknown, not zero, when the executor did not get to compare.
+        "orders_lost": counters.get("executor.orders_lost") if closed else None,
+        "orders_duplicated": counters.get("executor.orders_duplicated") if closed else None,
         "market_laps": counters.get("engine.laps") + counters.get("risk.laps"),
         # A comparison counts only when the executor made it to the end of its closing.
         "venue_matches_local": closed and bool(counters.get("executor.venue_matches")),

@@ -190,3 +190,47 @@ def test_too_few_cores_is_a_warning(tmp_path: Path, start):
     assert pipeline.finish() == 0, pipeline.explain()
     warnings = [line for line in pipeline.errors.splitlines() if "too few cores" in line]
     assert len(warnings) == 1
+
+
+@pytest.mark.parametrize("name", ["risk", "engine"])
+def test_a_stage_that_keeps_dying_is_not_started_for_ever(tmp_path: Path, start, name: str):
+    pipeline = start(tmp_path, settings=(*BUSY, "supervisor.restart_budget=1"))
+    memory = pipeline.attach()
+    row = memory.process(name)
+    for _ in range(2):
+        before = row.pid
+        os.kill(before, signal.SIGKILL)
+        wait_until(
+            lambda before=before: row.pid != before or row.supervised_state == ProcessState.HALTED,
+            5.0,
+            f"{name} restarted or halted",
+        )
+        wait_until(
+            lambda: (
+                row.state == ProcessState.READY
+                or row.supervised_state == ProcessState.HALTED
+                or pipeline.process.poll() is not None
+            ),
+            5.0,
+            f"{name} ready or halted",
+        )
+    if name == "risk":  # nobody guards positions any more: the run ends
+        assert pipeline.finish() == 1
+        assert "kept dying" in pipeline.errors
+    else:  # risk goes on guarding what is open
+        assert memory.control.halt_reason
+        pipeline.interrupt()
+    memory.close()
+    assert pipeline.segments_left() == []
+
+
+def test_a_hang_up_of_the_terminal_stops_in_order(tmp_path: Path, start):
+    pipeline = start(tmp_path, settings=BUSY)
+    memory = pipeline.attach()
+    wait_until(lambda: memory.counters.get("executor.fills") > 0, 30.0, "a first fill")
+    groups = {os.getpgid(memory.process(name).pid) for name in STAGES}
+    memory.close()
+    assert os.getpgid(pipeline.process.pid) not in groups
+    pipeline.process.send_signal(signal.SIGHUP)
+    assert pipeline.finish() == 0, pipeline.explain()
+    check_books(pipeline)
