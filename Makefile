@@ -5,10 +5,9 @@ PYTHON ?= python3
 VENV := .venv
 PY := $(VENV)/bin/python
 PACKAGES := shm config runtime feed engine risk executor exchange
-CHECKED := $(PACKAGES) supervisor.py bench tests docs examples
 
 # make run: seconds to run (none = until Ctrl-C), synthetic or capture, recordings, speed of replay,
-# and any setting: SET="risk.stop_loss_pct=0.003 trading.leverage=5"
+# and any setting: SET="risk.stop_loss_pct=0.003 trading.symbols=BTCUSDT,ETHUSDT", no spaces in values
 DURATION ?=
 MARKET ?=
 CAPTURE ?=
@@ -21,7 +20,7 @@ S ?= *
 
 RUN_OPTIONS := $(if $(DURATION),--duration $(DURATION)) $(if $(MARKET),--market $(MARKET)) \
 	$(if $(CAPTURE),--capture $(CAPTURE)) $(if $(SPEED),--speed $(SPEED))
-SET_OPTIONS := $(foreach pair,$(SET),--set $(pair))
+SET_OPTIONS := $(foreach pair,$(SET),--set '$(pair)')
 
 .DEFAULT_GOAL := help
 .PHONY: help run status stop kill logs test bench bench-shm build lint docs lock clean-shm clean
@@ -57,7 +56,10 @@ kill: $(VENV)/.runtime ## latch: no entries any more, open positions are closed
 	@$(PY) supervisor.py kill $(SET_OPTIONS)
 
 logs: ## follow the logs: all, or S=feed|engine|risk|executor|supervisor|exchange
-	@mkdir -p logs && if [ '$(S)' != '*' ]; then touch logs/$(S).log; fi; tail -n 20 -F logs/$(S).log
+	@case '$(S)' in '*'|feed|engine|risk|executor|supervisor|exchange) ;; \
+		*) echo 'error: S must be feed, engine, risk, executor, supervisor or exchange: S=$(S)' >&2; \
+		exit 2;; esac; \
+	mkdir -p logs && if [ '$(S)' != '*' ]; then touch logs/$(S).log; fi; tail -n 20 -F logs/$(S).log
 
 test: $(VENV)/.dev build ## run all tests
 	@NUMBA_CACHE_DIR=$$($(PY) -m runtime.jit_cache) $(PY) -m pytest

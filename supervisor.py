@@ -77,6 +77,11 @@ class Supervisor:
         self._signals: list[int] = []
 
     @property
+    def summary_path(self) -> Path:
+        """Return where the summary of the run goes."""
+        return self.log_folder / "summary.json"
+
+    @property
     def memory(self) -> SharedMemory:
         """Return the segments of the instance; they exist once `start` has made them."""
         assert self._memory is not None
@@ -93,11 +98,12 @@ class Supervisor:
         settings = self.settings
         self._lock = preparation.lock_instance(settings.system.instance)
         self.log = logs.make_logger("supervisor", self.log_folder)
+        self.summary_path.unlink(missing_ok=True)
+        for refusal in preparation.refused_settings(settings):
+            self._warn(refusal)
+        self.kernels = preparation.load_kernels(settings, self.say, self._warn)
         self._install_signals()
         try:
-            for refusal in preparation.refused_settings(settings):
-                self._warn(refusal)
-            self.kernels = preparation.load_kernels(settings, self.say, self._warn)
             self._start_exchange()
             states = {
                 name: importlib.import_module(f"{name}.state").state_size(
@@ -164,7 +170,10 @@ class Supervisor:
             crew.spawn(name)
             self._wait_ready(crew, name)
         crew.allow_entries()
-        self.log.info("running", symbols=",".join(self._symbols), kernels=self.kernels.mode)
+        self._identity = preparation.identity(settings, self._symbols, self.kernels.mode)
+        told = " ".join(f"{key}={value}" for key, value in self._identity.items() if value)
+        self.log.info("running", **self._identity)
+        self.say(f"running: {told}; Ctrl-C or make stop ends it")
 
     def _context(self, name: str, place: StagePlacement) -> StageContext:
         event_fd = -1
@@ -211,6 +220,7 @@ class Supervisor:
         if self.exchange and self.exchange.process.poll() is not None and not self.ended:
             self.log.error("exchange ended", exit=self.exchange.process.returncode)
             self.ended = "exchange ended"
+            self.has_failed = True
         if self._memory is not None:
             self.memory.process("supervisor").heartbeat_ns = time.monotonic_ns()
         if self.crew is not None:
@@ -294,8 +304,7 @@ class Supervisor:
             summary = self._close_stages()
         finally:
             self._abandon()
-        path = self.log_folder / "summary.json"
-        path.write_text(json.dumps(summary, indent=2) + "\n")
+        self.summary_path.write_text(json.dumps(self._identity | summary, indent=2) + "\n")
         self.log.info("stopped", reason=self.ended)
         return summary
 

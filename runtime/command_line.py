@@ -10,10 +10,11 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from config.errors import ConfigError
-from config.loader import load
+from config.knobs import BY_PATH
+from config.loader import load, settings_of
 from config.settings import Settings
 from runtime import status
 from runtime.kernels import KernelError
@@ -41,16 +42,24 @@ SHOWN = (
 )
 
 
+class OneLineParser(argparse.ArgumentParser):
+    """A parser whose errors are one line, as all others of the program."""
+
+    def error(self, message: str) -> NoReturn:
+        """End with exit code 2 and the message alone."""
+        sys.exit(_say_error(message, BAD_INPUT))
+
+
 def parser() -> argparse.ArgumentParser:
     """Return the parser of all commands."""
-    made = argparse.ArgumentParser(prog="supervisor.py", description=__doc__)
+    made = OneLineParser(prog="supervisor.py", description=__doc__)
     commands = made.add_subparsers(dest="command", required=True)
     run = commands.add_parser("run", help="start the pipeline and watch it")
     run.add_argument("--duration", type=float, help="seconds; without it until Ctrl-C")
     run.add_argument("--market", choices=("synthetic", "capture"), help="of the embedded exchange")
     run.add_argument("--capture", nargs="+", default=[], help="recordings to replay")
     run.add_argument("--speed", help="of a replay: a positive number, or max")
-    run.add_argument("--log-folder", type=Path, default=LOG_FOLDER, help="of logs and summary")
+    run.add_argument("--log-folder", type=Path, help="of logs and summary")
     for name, text in (
         ("status", "show each process of the running instance"),
         ("stop", "stop the running instance in order"),
@@ -72,9 +81,12 @@ def overrides_of(options: argparse.Namespace) -> list[str]:
         return found
     if options.duration is not None and not options.duration > 0:
         raise PipelineError(f"duration must be positive: duration={options.duration}", BAD_INPUT)
-    if options.market:
-        found.append(f"exchange.market={options.market}")
-        found.append(f"venue.mode={'capture' if options.market == 'capture' else 'sim'}")
+    market = options.market or ("capture" if options.capture else None)
+    if market:
+        found.append(f"exchange.market={market}")
+        found.append(f"venue.mode={'capture' if market == 'capture' else 'sim'}")
+    if market != "capture" and (options.capture or options.speed):
+        raise PipelineError("CAPTURE and SPEED are for MARKET=capture", BAD_INPUT)
     if options.capture:
         files = ", ".join(f'"{name}"' for name in options.capture)
         found.append(f"exchange.capture=[{files}]")
@@ -92,9 +104,10 @@ def main_with(make_supervisor: Callable[..., Any], arguments: list[str] | None =
     """
     options = parser().parse_args(arguments)
     try:
-        settings = load(overrides=overrides_of(options))
+        settings = _settings(options)
         if options.command == "run":
-            return _run(make_supervisor(settings, options.duration, options.log_folder))
+            folder = options.log_folder or log_folder(settings.system.instance)
+            return _run(make_supervisor(settings, options.duration, folder))
         return {
             "status": _status,
             "stop": _stop,
@@ -107,6 +120,31 @@ def main_with(make_supervisor: Callable[..., Any], arguments: list[str] | None =
         return _say_error(str(failure), failure.exit_code)
     except (segments.SegmentError, KernelError, OSError) as error:
         return _say_error(str(error), FAILED)
+    except KeyboardInterrupt:
+        return _say_error("interrupted before anything was started", FAILED)
+
+
+def log_folder(instance: str) -> Path:
+    """Return where an instance logs: logs/ for the default one, a folder of its own for others."""
+    default = BY_PATH["system.instance"].default
+    return LOG_FOLDER if instance == default else LOG_FOLDER / instance
+
+
+def _settings(options: argparse.Namespace) -> Settings:
+    """Load the settings; a broken file never keeps anybody from looking, stopping or killing."""
+    try:
+        return load(overrides=overrides_of(options))
+    except ConfigError as error:
+        if options.command == "run":
+            raise
+        flat = {path: knob.default for path, knob in BY_PATH.items()}
+        for pair in options.set:
+            path, _, value = pair.partition("=")
+            if path == "system.instance":
+                flat[path] = value
+        instance = flat["system.instance"]
+        _say_error(f"{error}; going on with defaults and instance={instance}", BAD_INPUT)
+        return settings_of(flat)
 
 
 def _say_error(message: str, code: int) -> int:
@@ -119,9 +157,10 @@ def _run(supervisor: Any) -> int:
     supervisor.run()
     summary = supervisor.stop()
     for key in SHOWN:
-        supervisor.say(f"{key}: {summary[key]}")
+        supervisor.say(f"{key}: {_plain(summary[key])}")
+    supervisor.say(f"everything else: {supervisor.summary_path}")
     if supervisor.has_failed:
-        return _say_error(f"{summary['ended']}, see logs/supervisor.log", FAILED)
+        return _say_error(f"{summary['ended']}, see {supervisor.log_folder}", FAILED)
     clean = summary["orders_lost"] == summary["orders_duplicated"] == 0
     if not (clean and summary["venue_matches_local"]):
         return _say_error("the venue and our own books do not agree, see logs/", FAILED)
@@ -130,8 +169,17 @@ def _run(supervisor: Any) -> int:
     return 0
 
 
+def _plain(value: Any) -> str:
+    if not isinstance(value, dict):
+        return str(value)
+    return ", ".join(f"{key} {'-' if item is None else item}" for key, item in value.items())
+
+
 def _attach(settings: Settings) -> topology.SharedMemory:
-    return topology.attach_all(settings.system.instance)
+    instance = settings.system.instance
+    if segments.owner_of(topology.segment_names(instance)["control"]) is None:
+        raise PipelineError(f"not running: instance={instance}", FAILED)
+    return topology.attach_all(instance)
 
 
 def _status(settings: Settings) -> int:
@@ -160,6 +208,13 @@ def _stop(settings: Settings) -> int:
 
 def _kill(settings: Settings) -> int:
     memory = _attach(settings)
+    alive = [name for name in STAGES if segments.process_start_time(memory.process(name).pid)]
+    if not {"risk", "executor"} <= set(alive):
+        raise PipelineError(
+            f"not running: instance={settings.system.instance} stages_alive={alive}; "
+            "positions may still be open at the venue",
+            FAILED,
+        )
     memory.control.kill_latch = 1
     memory.control.flatten_requested = 1
     print("latched: no entries; open positions are being closed. The latch ends with the run.")

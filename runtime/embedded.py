@@ -151,6 +151,6 @@ def _failure(process: subprocess.Popen[bytes], timeout_s: float) -> ExchangeErro
         process.communicate()
         return ExchangeError(f"exchange was not ready in time: timeout_s={timeout_s}", 1)
     lines = errors.decode("utf-8", "replace").strip().splitlines()
-    said = lines[-1] if lines else "no message"
+    said = lines[-1].removeprefix("exchange: ") if lines else "no message"
     code = 2 if process.returncode == 2 else 1
     return ExchangeError(f"exchange did not start: {said}", code)

@@ -45,6 +45,7 @@ KERNEL_GROUPS = (
     ),
 )
 KERNEL_MODULES = tuple(name for group in KERNEL_GROUPS for name in group)
+FAILURE_LINES_MAX = 10  # of a failed build's output, for people
 BUILDER_MODULE = "runtime.kernel_build"
 BASELINE_CPU = "x86-64-v3"
 _IMPORT = re.compile(r"^(?:from ([\w.]+) import (\([^)]*\)|[^\n]*)|import ([\w.]+))", re.MULTILINE)
@@ -153,15 +154,27 @@ def _compile_groups(folder: Path, cpu: str) -> list[Path]:
         part = folder / f"part{index}.o"
         command = [sys.executable, "-m", BUILDER_MODULE, str(part), *group, "--cpu", cpu]
         process = subprocess.Popen(
-            command, cwd=ROOT, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
+            command,
+            cwd=ROOT,
+            env=environment,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            process_group=0,  # Ctrl-C reaches us, and we end them
         )
         objects.append(part)
         running.append(process)
     failures = []
-    for process in running:
-        _, said = process.communicate()
-        if process.returncode != 0:
-            failures.append(said.decode("utf-8", "replace").strip())
+    try:
+        for process in running:
+            _, said = process.communicate()
+            if process.returncode != 0:
+                lines = said.decode("utf-8", "replace").strip().splitlines()
+                failures.append("\n".join(lines[-FAILURE_LINES_MAX:]))
+    finally:
+        for process in running:
+            if process.poll() is None:
+                process.kill()
+                process.communicate()
     if failures:
         raise KernelError("kernel build failed:\n" + "\n".join(failures))
     return objects

@@ -10,6 +10,7 @@ import os
 import socket
 import time
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 
 import requests
 
@@ -50,7 +51,11 @@ def lock_instance(instance: str) -> socket.socket:
             raise
         owner = segments.owner_of(topology.segment_names(instance)["control"])
         who = f"supervisor_pid={owner[0]}" if owner and segments.is_alive(*owner) else "closing"
-        raise PipelineError(f"already running: instance={instance} {who}", FAILED) from error
+        raise PipelineError(
+            f"already running: instance={instance} {who} (make stop ends it, "
+            "SET=system.instance=NAME starts another)",
+            FAILED,
+        ) from error
     return lock
 
 
@@ -65,6 +70,22 @@ def refused_settings(settings: Settings) -> list[str]:
             f"{CACHE_LINE} bytes; words of different writers stand 128 bytes apart in any case"
         )
     return refused
+
+
+def identity(settings: Settings, symbols: Sequence[str], kernel_mode: str) -> dict[str, object]:
+    """Return what a run is: it heads its log, its screen and its summary."""
+    is_capture = settings.exchange.market == "capture"
+    return {
+        "instance": settings.system.instance,
+        "pid": os.getpid(),
+        "started": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+        "mode": settings.venue.mode,
+        "market": settings.exchange.market if settings.venue.mode in ("sim", "capture") else "",
+        "capture": [Path(name).name for name in settings.exchange.capture] if is_capture else [],
+        "speed": settings.exchange.speed if is_capture else "",
+        "symbols": ",".join(symbols),
+        "kernels": kernel_mode,
+    }
 
 
 def load_kernels(

@@ -168,7 +168,7 @@ def summary(memory: SharedMemory, pss: int | None, reason: str) -> dict[str, Any
     return {
         "ended": reason,
         "duration_s": round((time.monotonic_ns() - control.started_ns) * 1e-9, 3),
-        "symbols": control.symbol_count,
+        "symbol_count": control.symbol_count,
         "events": counters.get("feed.events"),
         "signals": {kind: counters.get(f"engine.signals_{kind}") for kind in kinds},
         "orders": counters.get("executor.sent"),
