@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -39,7 +39,7 @@ class Comparison:
     differing: list[int] = field(default_factory=list)  # status or quantity are not the same
     undecided: list[int] = field(default_factory=list)  # not ended here
     duplicated: list[int] = field(default_factory=list)  # more than one order of that client id
-    # The highest venue id up to which everything is ended and confirmed; 0 = nothing listed.
+    # Up to this venue id everything listed is ended and confirmed; 0 = nothing listed.
     settled_id: int = 0
 
     @property
@@ -59,7 +59,10 @@ ABSENT = (OrderStatus.REJECTED, OrderStatus.NOT_SENT)
 
 
 def compare_orders(
-    ours: Iterable[OurOrder], venues: Iterable[VenueOrder], epoch: int
+    ours: Iterable[OurOrder],
+    venues: Iterable[VenueOrder],
+    epoch: int,
+    later: Collection[int] = (),
 ) -> Comparison:
     """Compare our orders with the venue's list.
 
@@ -67,6 +70,8 @@ def compare_orders(
         ours: rows in doubt, ended or not.
         venues: the venue's orders, at least all that were made since the oldest of `ours`.
         epoch: orders whose client id has another, or none of ours, are not looked at.
+        later: ids of orders that are not in `ours` and not confirmed: taken while the venue made
+            its list. They get no verdict, and `settled_id` does not pass them.
     """
     made = Comparison()
     listed: dict[int, dict[int, VenueOrder]] = defaultdict(dict)
@@ -83,6 +88,12 @@ def compare_orders(
         getattr(made, verdict).append(row.order_id)
         if verdict != "confirmed":
             open_ids += entries
+            if row.venue_order_id:
+                # Not in the list yet, perhaps: the next one has to begin before it.
+                open_ids.append(row.venue_order_id)
+    # Invariant: what has no verdict is listed again, or it would be taken for lost the next time.
+    for order_id in later:
+        open_ids += listed.get(order_id, {})
     made.duplicated = sorted(i for i, entries in listed.items() if len(entries) > 1)
     made.settled_id = min([highest, *(i - 1 for i in open_ids)])
     return made

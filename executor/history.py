@@ -51,7 +51,7 @@ class History:
             the combined Comparison, or None when the venue did not answer.
         """
         whole = Comparison()
-        for symbol in sorted({row.symbol for row in self._unconfirmed()}):
+        for symbol in sorted({symbol for symbol, _ in self._unconfirmed()}):
             made = yield from self._confirm_symbol(symbol, priority)
             if made is None:
                 return None
@@ -63,9 +63,15 @@ class History:
         self._note_duplicated(whole.duplicated)
         return whole
 
-    def _unconfirmed(self) -> list[Any]:
+    def _unconfirmed(self) -> list[tuple[int, OurOrder]]:
+        """Return (symbol, order) of all that is still to be compared, in the order of the ids."""
         table = self._table
-        return [table.slot_of(i) for i in sorted(table.open_ids | table.ended_ids)]
+        rows = [table.slot_of(i) for i in sorted(table.open_ids | table.ended_ids)]
+        found = [
+            (r.symbol, OurOrder(r.order_id, r.venue_order_id, r.status, r.filled_lot))
+            for r in [*table.displaced.values(), *rows]
+        ]
+        return sorted(found)
 
     def _confirm_symbol(self, symbol: int, priority: int) -> Procedure:
         made: Comparison | None = None
@@ -74,19 +80,15 @@ class History:
                 # The venue's list may lag behind its events.
                 yield Pause(CONFIRM_PAUSE_NS)
             # Rows first: what ends while the list is on its way is compared the next time.
-            ours = [
-                OurOrder(r.order_id, r.venue_order_id, r.status, r.filled_lot)
-                for r in self._unconfirmed()
-                if r.symbol == symbol
-            ]
+            ours = [order for place, order in self._unconfirmed() if place == symbol]
             listed = yield from self._list(symbol, priority)
             if listed is None:
                 return None
-            made = compare_orders(ours, listed, self._epoch)
+            given = {order.order_id for order in ours}
+            later = {order.order_id for _, order in self._unconfirmed()} - given
+            made = compare_orders(ours, listed, self._epoch, later)
             for order_id in made.confirmed:
-                row = self._table.find(order_id)
-                if row is not None and order_id in self._table.ended_ids:
-                    self._table.confirm(order_id)
+                self._table.confirm(order_id)
             if made.settled_id:
                 self._settled_ids[symbol] = made.settled_id
             if not (made.lost or made.differing):

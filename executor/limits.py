@@ -1,8 +1,10 @@
 """The venue's request limits as its answers state them, and the pause it asks for.
 
 Venue: "LIMITS": 429 asks to back off (Retry-After), 418 is a ban; the order counts of WS-API
-answers and REST headers are those of the account. Entries stop before a limit is reached: the rest
-of the budget belongs to cancels and exits.
+answers and of the REST headers X-MBX-ORDER-COUNT-(intervalNum)(intervalLetter) are those of the
+account. The headers have no limits: they are measured by the limits that WS-API answers stated.
+Entries stop before a limit is reached: the rest of the budget belongs to cancels and exits. The
+request weight is not counted here; beyond it the venue answers 429.
 """
 
 from __future__ import annotations
@@ -17,6 +19,8 @@ ENTRY_SHARE = 0.8
 # Used when the venue asks for a pause without saying how long.
 PAUSE_NS_DEFAULT = 10 * NS_PER_S
 _INTERVALS_S = {"SECOND": 1, "MINUTE": 60, "HOUR": 3600, "DAY": 86_400}
+_LETTERS_S = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
+_COUNT_HEADER = "x-mbx-order-count-"
 
 
 class Limits:
@@ -26,6 +30,8 @@ class Limits:
         self._paused_until_ns = 0
         self._banned_until_ns = 0
         self._full_until_ns = 0
+        # Order limits by the seconds of their interval, as WS-API answers stated them.
+        self._order_limits: dict[int, int] = {}
 
     def note(self, reply: Reply) -> None:
         """Take what a reply says about limits."""
@@ -38,15 +44,28 @@ class Limits:
         for row in reply.rate_limits:
             if row.get("rateLimitType") == "ORDERS":
                 self._note_orders(row)
+        for name, text in reply.headers.items():
+            if name.startswith(_COUNT_HEADER):
+                self._note_header(name.removeprefix(_COUNT_HEADER), text)
 
     def _note_orders(self, row: dict[str, object]) -> None:
         limit, count, number = row.get("limit"), row.get("count"), row.get("intervalNum")
         interval_s = _INTERVALS_S.get(str(row.get("interval")), 0)
         if not (isinstance(limit, int) and isinstance(count, int) and isinstance(number, int)):
             return
-        if count >= limit * ENTRY_SHARE:
+        self._order_limits[interval_s * number] = limit
+        self._note_count(interval_s * number, count)
+
+    def _note_header(self, interval: str, text: str) -> None:
+        number, unit_s = interval[:-1], _LETTERS_S.get(interval[-1:], 0)
+        if all(t.isascii() and t.isdigit() for t in (number, text)):
+            self._note_count(int(number) * unit_s, int(text))
+
+    def _note_count(self, seconds: int, count: int) -> None:
+        limit = self._order_limits.get(seconds)
+        if limit is not None and count >= limit * ENTRY_SHARE:
             # The window began at some time unknown to us: a whole one has to pass.
-            until = time.monotonic_ns() + interval_s * number * NS_PER_S
+            until = time.monotonic_ns() + seconds * NS_PER_S
             self._full_until_ns = max(self._full_until_ns, until)
 
     def allows_entry(self) -> bool:

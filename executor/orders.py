@@ -10,6 +10,7 @@
 
 from __future__ import annotations
 
+import ctypes
 from collections.abc import Iterator
 from typing import Any
 
@@ -18,13 +19,17 @@ from shm.records import OrderStatus
 from shm.tables import ORDER_ROW
 
 ROW_SIZE = ORDER_ROW.size
+# Entries use at most this share of the rows: the rest is left for exits.
+ENTRY_SHARE = 7 / 8
 
 
 class OrderTable:
     """Rows by order id. `open_ids` and `confirmed` are this process's view of the rows.
 
     `open_ids` holds the orders that have not ended, `ended_ids` the ended ones that are still to
-    be compared with the venue's own list. Only rows in neither are used again.
+    be compared with the venue's own list. Only rows in neither are used again, but for exits: they
+    may take the row of an ended order, whose last state is kept in `displaced` for the comparison.
+    A crash forgets `displaced`; those orders are then not compared.
     """
 
     def __init__(self, address: int, row_count: int) -> None:
@@ -33,6 +38,7 @@ class OrderTable:
         self.row_count = row_count
         self.open_ids: set[int] = set()
         self.ended_ids: set[int] = set()
+        self.displaced: dict[int, Any] = {}  # ORDER_ROW copies by order id
         for row in self.rows():
             self._file(row.order_id, is_terminal(row.status))
 
@@ -67,6 +73,26 @@ class OrderTable:
         """Return whether the row of a new order may be used."""
         held = self.slot_of(order_id).order_id
         return held == 0 or not (held in self.open_ids or held in self.ended_ids)
+
+    def has_room_for_entry(self, order_id: int) -> bool:
+        """Return whether an entry may take its row: it is free, and some are left for exits."""
+        used = len(self.open_ids) + len(self.ended_ids)
+        return used < self.row_count * ENTRY_SHARE and self.is_free_for(order_id)
+
+    def has_room_for_exit(self, order_id: int) -> bool:
+        """Return whether an exit may take its row: no order that has not ended is in it."""
+        return self.slot_of(order_id).order_id not in self.open_ids
+
+    def displace_for(self, order_id: int) -> int:
+        """Free the row of a new order from an ended one; return the id of that, or 0."""
+        row = self.slot_of(order_id)
+        held: int = row.order_id
+        if held not in self.ended_ids:
+            return 0
+        self.displaced[held] = copy = ORDER_ROW.new()
+        ctypes.memmove(ctypes.addressof(copy), ctypes.addressof(row), ROW_SIZE)
+        self.ended_ids.discard(held)
+        return held
 
     def open_row(self, order: Any) -> Any:
         """Take the row of a new order and return it: SENDING, nothing known of the venue.
@@ -105,6 +131,7 @@ class OrderTable:
     def confirm(self, order_id: int) -> None:
         """Note that the venue's list agrees with an ended order: its row may be used again."""
         self.ended_ids.discard(order_id)
+        self.displaced.pop(order_id, None)
 
     def with_status(self, *wanted: OrderStatus) -> list[int]:
         """Return the ids of orders that have not ended and have one of the statuses, sorted."""

@@ -73,6 +73,8 @@ class Placing:
         self._tick_to_order = histograms.address_of("tick_to_order")
         self._attempts: dict[int, int] = {}
         self._canceling: set[int] = set()
+        # When entries expire, from their taking to their sending; the rows do not have it.
+        self._expires_ns: dict[int, int] = {}
 
     def take(self, order: Any) -> tuple[bool, Any | None]:
         """Take an order from the ring.
@@ -95,7 +97,21 @@ class Placing:
         if code:
             self._log.warning("order not sent", order_id=order.order_id, code=code)
             return self._ledger.refuse(order, code), None
-        return True, self._ledger.table.open_row(order)
+        is_exit = bool(order.flags & RISK_REDUCING)
+        if order.expires_ns and not is_exit:
+            self._expires_ns[order.order_id] = order.expires_ns
+        return True, self._open_row(order)
+
+    def _open_row(self, order: Any) -> Any:
+        table = self._ledger.table
+        displaced = table.displace_for(order.order_id)
+        if displaced:
+            self._log.warning(
+                "an exit takes the row of an order that is not confirmed yet",
+                order_id=order.order_id,
+                displaced=displaced,
+            )
+        return table.open_row(order)
 
     def _refusal(self, order: Any) -> int:
         """Return why an order is not sent, in the order of the checks, or 0."""
@@ -105,20 +121,28 @@ class Placing:
             return venue.CODE_CLOSING
         if order.expires_ns and time.monotonic_ns() > order.expires_ns:
             return venue.CODE_STALE
+        table = self._ledger.table
         if order.flags & RISK_REDUCING:
             if not self._limits.allows_exit():
                 return venue.CODE_LIMITED
+            has_room = table.has_room_for_exit(order.order_id)
         else:
-            control = self._control
-            if control.kill_latch or control.halt_reason:
-                return venue.CODE_HALTED
-            if not (control.reconciled and control.clock_ready):
-                return venue.CODE_HALTED
+            code = self._entry_refusal()
+            if code:
+                return code
             if not self._limits.allows_entry():
                 return venue.CODE_LIMITED
-        if not self._ledger.table.is_free_for(order.order_id):
-            return venue.CODE_TABLE_FULL
-        return 0
+            has_room = table.has_room_for_entry(order.order_id)
+        return 0 if has_room else venue.CODE_TABLE_FULL
+
+    def _entry_refusal(self) -> int:
+        """Return why no entry may leave now, or 0; the REST worker's thread asks, too."""
+        if self.closing:
+            return venue.CODE_CLOSING
+        control = self._control
+        if control.kill_latch or control.halt_reason:
+            return venue.CODE_HALTED
+        return 0 if control.reconciled and control.clock_ready else venue.CODE_HALTED
 
     def _is_well_formed(self, order: Any) -> bool:
         if order.action != OrderAction.PLACE or order.order_id <= 0:
@@ -135,9 +159,11 @@ class Placing:
     def send(self, row: Any) -> None:
         """Send the order of a SENDING row: over the WS-API, else over REST."""
         order_id = row.order_id
+        # Only exits are sent again, and they do not expire once they are taken.
+        expires_ns = self._expires_ns.pop(order_id, 0)
         api = self.api
         if api is None or not api.is_up:
-            self._send_rest(row)
+            self._send_rest(row, expires_ns)
             return
         sent = api.place(row)
         self._counts.sent.value += 1
@@ -153,9 +179,12 @@ class Placing:
         if row.reason in TICK_DRIVEN and row.origin_ns:
             self._kernels.histogram_record(self._tick_to_order, row.sent_ns - row.origin_ns)
 
-    def _send_rest(self, row: Any) -> None:
+    def _send_rest(self, row: Any, expires_ns: int) -> None:
         order_id = row.order_id
+        is_exit = bool(row.flags & RISK_REDUCING)
         not_after_ns = time.monotonic_ns() + self._timeout_ns
+        if expires_ns:
+            not_after_ns = min(not_after_ns, expires_ns)
         self._resolver.sendable_until[order_id] = not_after_ns
         call = Call(
             "POST",
@@ -163,6 +192,8 @@ class Placing:
             self._texts.parameters(row),
             priority=FIRST,
             not_after_ns=not_after_ns,
+            # An entry may wait behind another request, and be halted meanwhile.
+            refusal=None if is_exit else self._entry_refusal,
         )
         self._rest.submit(call, lambda reply: self._rest_done(order_id, reply))
 
@@ -272,6 +303,8 @@ class Placing:
                 api_method=venue.API_CANCEL,
             )
             self._limits.note(reply)
+            if row.order_id != order_id:
+                return  # it had ended, and a later order has its row now
             if reply.ok:
                 self._resolver.answer(row, reply)
                 return

@@ -54,6 +54,8 @@ class Resolver:
         self._active: set[int] = set()
         # Orders handed to the REST worker may leave until then.
         self.sendable_until: dict[int, int] = {}
+        # Assets of fees that were warned about.
+        self._uncounted_assets: set[str] = set()
 
     @property
     def active(self) -> frozenset[int]:
@@ -107,6 +109,8 @@ class Resolver:
             priority=QUERY,
             api_method=venue.API_STATUS,
         )
+        if row.order_id != order_id:
+            return True  # it had ended, and a later order has its row now
         verdict = classify(reply)
         if verdict == Verdict.OK:
             return (yield from self.adopt(row, venue.order_state(reply.body), looks))
@@ -120,6 +124,8 @@ class Resolver:
         executed = self.lots(row, state.executed)
         if executed > row.filled_lot:
             yield from self._fetch_fills(row, state, executed)
+            if row.order_id != order_id:
+                return True
             if executed > row.filled_lot and looks >= FILL_LOOKS_MAX:
                 self._invent_rest(row, state, executed)
             if executed > row.filled_lot:
@@ -136,6 +142,7 @@ class Resolver:
         return row.status not in (OrderStatus.SENDING, OrderStatus.UNKNOWN)
 
     def _fetch_fills(self, row: Any, state: OrderState, executed: int) -> Procedure:
+        order_id = row.order_id
         reply = yield Call(
             "GET",
             venue.USER_TRADES,
@@ -146,7 +153,7 @@ class Resolver:
             },
             priority=QUERY,
         )
-        if not reply.ok or self._ledger.backlog:
+        if not reply.ok or self._ledger.backlog or row.order_id != order_id:
             return
         value = fee = trade_id = 0
         counted = True
@@ -264,9 +271,14 @@ class Resolver:
 
     def fee_e8(self, row: Any, fee: object, asset: object) -> int:
         """Return a fee in 1e-8 of the quote asset; one paid in another asset counts as 0."""
-        if asset != venue.quote_asset(self.symbol_of(row)):
-            return 0
-        return venue.to_e8(fee)
+        fee_e8 = venue.to_e8(fee)
+        if asset == venue.quote_asset(self.symbol_of(row)):
+            return fee_e8
+        name = venue.printable(str(asset), 16)
+        if fee_e8 and name not in self._uncounted_assets:
+            self._uncounted_assets.add(name)
+            self._log.warning("fees in this asset are not counted in the profit", asset=name)
+        return 0
 
     def answer(self, row: Any, reply: Reply) -> None:
         """Apply an order as a response to a request states it."""

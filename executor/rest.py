@@ -16,7 +16,7 @@ import requests
 from config.secret import Secret
 from executor.clock import VenueClock
 from executor.signing import Signer, rest_query
-from executor.venue import Reply, VenueDataError, decode
+from executor.venue import CODE_STALE, Reply, VenueDataError, decode
 from executor.worker import Worker
 
 BODY_BYTES_MAX = 32 << 20
@@ -36,6 +36,8 @@ class Call:
     priority: int = HOUSEKEEPING
     not_after_ns: int = 0  # monotonic; 0 = whenever its turn comes
     api_method: str = ""
+    # Asked on the worker's thread right before sending: why not to send any more (a code), or 0.
+    refusal: Callable[[], int] | None = None
 
 
 class Rest:
@@ -70,7 +72,9 @@ class Rest:
         """Send a call and return its reply; blocking, for the worker's thread."""
         started_ns = time.monotonic_ns()
         if call.not_after_ns and started_ns > call.not_after_ns:
-            return Reply(error="too late to send")
+            return Reply(error="too late to send", body={"code": CODE_STALE})
+        if call.refusal is not None and (code := call.refusal()):
+            return Reply(error="not to be sent any more", body={"code": code})
         url, headers = self._prepare(call)
         reply = Reply(sent_ns=time.monotonic_ns())
         try:

@@ -1,11 +1,20 @@
 """The comparison of order rows with the venue's own list."""
 
+import ctypes
+from types import SimpleNamespace
+from typing import Any
+
 import pytest
 
 from executor.client_ids import client_id
 from executor.compare import OurOrder, VenueOrder, compare_orders
+from executor.history import History
+from executor.orders import OrderTable
 from executor.transitions import OrderEvent as E
+from executor.venue import Reply
+from shm.records import ORDER
 from shm.records import OrderStatus as S
+from shm.tables import ORDER_ROW
 
 EPOCH = 1_790_000_000
 
@@ -75,3 +84,54 @@ def test_settled_stops_before_what_is_not_confirmed():
     entries[1] = theirs(2, 60, E.CANCELED, 0)
     assert compare_orders(rows, entries, EPOCH).settled_id == 70
     assert compare_orders(rows, [], EPOCH).settled_id == 0
+
+
+def test_settled_does_not_pass_orders_taken_during_the_listing():
+    entries = [theirs(1, 50), theirs(2, 60), theirs(3, 70)]
+    rows = [OurOrder(1, 50, S.FILLED, 10), OurOrder(3, 70, S.FILLED, 10)]
+    made = compare_orders(rows, entries, EPOCH, later={2, 9})
+    assert (made.confirmed, made.settled_id, made.agrees) == ([1, 3], 59, True)
+
+
+def test_settled_does_not_pass_an_order_that_the_list_lacks():
+    rows = [OurOrder(1, 50, S.FILLED, 10), OurOrder(2, 60, S.FILLED, 10)]
+    made = compare_orders(rows, [theirs(1, 50), theirs(3, 70)], EPOCH)
+    assert (made.lost, made.settled_id) == ([2], 59)
+
+
+def filled_row(table, order_id, venue_id):
+    order = ORDER.new()
+    order.order_id, order.quantity_lot, order.side = order_id, 10, 1
+    row = table.open_row(order)
+    row.venue_order_id, row.filled_lot = venue_id, 10
+    table.set_status(row, S.FILLED)
+
+
+def entry(order_id, venue_id):
+    return {
+        "clientOrderId": client_id(EPOCH, order_id), "orderId": venue_id, "symbol": "BTCUSDT",
+        "status": "FILLED", "executedQty": "10",
+    }  # fmt: skip
+
+
+def test_an_order_placed_while_the_list_is_made_is_not_lost():
+    memory = ctypes.create_string_buffer(ORDER_ROW.size * 8)
+    table = OrderTable(ctypes.addressof(memory), 8)
+    unused: Any = None
+    lots: Any = SimpleNamespace(symbol_lots=lambda symbol, text: int(text))
+    history = History(table, lots, unused, unused, EPOCH, ("BTCUSDT",), unused)
+    history._settled_ids[0] = 40
+    filled_row(table, 1, 50)
+    listing: Any = history.confirm()
+    assert next(listing).parameters["orderId"] == 41
+    filled_row(table, 2, 60)
+    with pytest.raises(StopIteration) as end:
+        listing.send(Reply(status=200, body=[entry(1, 50), entry(2, 60)]))
+    assert (end.value.value.confirmed, end.value.value.lost) == ([1], [])
+    listing = history.confirm()
+    first_id = next(listing).parameters["orderId"]
+    body = [e for e in (entry(1, 50), entry(2, 60)) if e["orderId"] >= first_id]
+    with pytest.raises(StopIteration) as end:
+        listing.send(Reply(status=200, body=body))
+    assert (end.value.value.confirmed, end.value.value.lost) == ([2], [])
+    assert table.ended_ids == set()

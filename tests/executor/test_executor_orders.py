@@ -141,3 +141,37 @@ def test_a_row_that_is_half_written_does_not_exist(memory):
 def is_whole(table):
     row = table.find(5)
     return row is not None and row.price_tick == 9 and row.status == S.SENDING
+
+
+def test_entries_leave_rows_to_exits():
+    memory = ctypes.create_string_buffer(ORDER_ROW.size * 16)
+    table = OrderTable(ctypes.addressof(memory), 16)
+    for order_id in range(1, 14):
+        assert table.has_room_for_entry(order_id)
+        table.open_row(order(order_id))
+    assert table.has_room_for_entry(14)
+    table.open_row(order(14))
+    assert not table.has_room_for_entry(15)
+    assert table.has_room_for_exit(15)
+
+
+def test_an_exit_displaces_an_ended_row_but_never_a_living_one(memory):
+    table = OrderTable(ctypes.addressof(memory), 4)
+    row = table.open_row(order(1))
+    assert not table.has_room_for_exit(5)
+    row.filled_lot, row.venue_order_id = 10, 77
+    table.set_status(row, S.FILLED)
+    assert not table.has_room_for_entry(5)
+    assert table.has_room_for_exit(5)
+    assert (table.displace_for(5), table.displace_for(5)) == (1, 0)
+    table.open_row(order(5))
+    kept = table.displaced[1]
+    assert (kept.order_id, kept.status, kept.filled_lot, kept.venue_order_id) == (
+        1,
+        S.FILLED,
+        10,
+        77,
+    )
+    assert (table.open_ids, table.ended_ids) == ({5}, set())
+    table.confirm(1)
+    assert table.displaced == {}
