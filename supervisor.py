@@ -22,8 +22,6 @@ import time
 from pathlib import Path
 from typing import Any
 
-import requests
-
 from config.loader import load
 from config.settings import Settings
 from config.venues import Endpoints, market_endpoints, order_endpoints
@@ -285,11 +283,10 @@ class Supervisor:
     def _capture_has_ended(self) -> bool:
         if not self.exchange or self.settings.exchange.market != "capture":
             return False
-        url = f"{self.exchange.endpoints.rest_url}/local/status"
         try:
-            return bool(requests.get(url, timeout=1.0).json()["finished"])
-        except requests.RequestException as error:
-            self.log.warning("exchange status unknown", error=str(error))
+            return self.exchange.has_finished()
+        except embedded.ExchangeError as error:
+            self.log.warning(str(error))
             return False
 
     # -- stop -------------------------------------------------------------------------------

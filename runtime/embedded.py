@@ -13,10 +13,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import requests
+
 from config.environment import EMBEDDED_API_KEY, EMBEDDED_API_SECRET
 from config.settings import Settings
 from config.venues import Endpoints
 
+STATUS_TIMEOUT_S = 1.0
 ROOT = Path(__file__).resolve().parent.parent
 
 
@@ -40,6 +43,18 @@ class EmbeddedExchange:
     def pid(self) -> int:
         """Return its process id."""
         return self.process.pid
+
+    def has_finished(self) -> bool:
+        """Return whether the recording has been played to its end.
+
+        Raises:
+            ExchangeError: it does not say.
+        """
+        url = f"{self.endpoints.rest_url}/local/status"
+        try:
+            return bool(requests.get(url, timeout=STATUS_TIMEOUT_S).json()["finished"])
+        except (requests.RequestException, KeyError) as error:
+            raise ExchangeError(f"exchange status unknown: {error}", 1) from error
 
     def stop(self, timeout_s: float) -> None:
         """End it: SIGTERM, and SIGKILL when it does not follow in time."""
