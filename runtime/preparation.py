@@ -152,7 +152,9 @@ def fill_symbols(
         answer.raise_for_status()
         info = answer.json()
     except requests.RequestException as error:
-        raise PipelineError(f"cannot read exchangeInfo: {error}", FAILED) from error
+        raise PipelineError(
+            f"cannot read exchangeInfo: url={url} {type(error).__name__}", FAILED
+        ) from error
     try:
         for index, name in enumerate(symbols):
             entry = instruments.find_symbol(info, name)
