@@ -2,29 +2,18 @@
 
 from __future__ import annotations
 
-import sys
-
 from engine.book_layout import BOOK, BOOK_BUILDING, BOOK_VALID
 from engine.state import SYMBOL_STATE, book_address, symbol_state_address
-from shm.segments import SegmentError
+from runtime.report import print_report
 from shm.tables import read_symbol_name
-from shm.topology import SharedMemory, attach_all
+from shm.topology import SharedMemory
 
 _BOOK_STATES = {BOOK_BUILDING: "building", BOOK_VALID: "valid"}
 
 
 def report(instance: str) -> int:
     """Print a live instance's engine; return the exit status."""
-    try:
-        memory = attach_all(instance)
-    except SegmentError as error:
-        print(f"{error}\nThe engine is started by the supervisor: make run", file=sys.stderr)
-        return 1
-    try:
-        print("\n".join(lines(memory)))
-    finally:
-        memory.close()
-    return 0
+    return print_report(instance, "engine", lines)
 
 
 def lines(memory: SharedMemory) -> list[str]:

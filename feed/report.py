@@ -2,27 +2,17 @@
 
 from __future__ import annotations
 
-import sys
 import time
 
 from feed.state import SYNC, SyncState
-from shm.segments import LayoutMismatchError, SegmentError
+from runtime.report import print_report
 from shm.tables import read_symbol_name
-from shm.topology import SharedMemory, attach_all
+from shm.topology import SharedMemory
 
 
 def report(instance: str) -> int:
     """Print a live instance's feed; return the exit status."""
-    try:
-        memory = attach_all(instance)
-    except (SegmentError, LayoutMismatchError) as error:
-        print(f"{error}\nThe feed is started by the supervisor: make run", file=sys.stderr)
-        return 1
-    try:
-        print("\n".join(lines(memory)))
-    finally:
-        memory.close()
-    return 0
+    return print_report(instance, "feed", lines)
 
 
 def lines(memory: SharedMemory) -> list[str]:

@@ -9,6 +9,7 @@ import signal
 import sys
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -20,7 +21,7 @@ from runtime import status
 from runtime.kernels import KernelError
 from runtime.preparation import BAD_INPUT, FAILED, PipelineError
 from shm import segments, topology
-from shm.tables import STAGES
+from shm.tables import PROCESSES, STAGES
 
 LOG_FOLDER = Path(__file__).resolve().parent.parent / "logs"
 
@@ -185,11 +186,33 @@ def _attach(settings: Settings) -> topology.SharedMemory:
 def _status(settings: Settings) -> int:
     memory = _attach(settings)
     before = {name: memory.process(name).work_count for name in STAGES}
+    watched = _cpu_watch(memory)
     started = time.monotonic()
     # Rates need two looks; select with nothing to watch is the wait between them.
     select.select([], [], [], 0.5)
-    print(status.process_table(memory, before, time.monotonic() - started))
+    cpu = {name: used for name, look in watched.items() if (used := look()) is not None}
+    print(status.process_table(memory, before, time.monotonic() - started, cpu))
     return 0
+
+
+def _cpu_watch(memory: topology.SharedMemory) -> dict[str, Callable[[], float | None]]:
+    """Return, by living process, what tells its use of one core since now; None when it is gone."""
+    import psutil  # here, because the supervisor's memory counts and it has no use for it
+
+    def look(process: psutil.Process) -> float | None:
+        try:
+            return process.cpu_percent()
+        except psutil.NoSuchProcess:
+            return None
+
+    watched: dict[str, Callable[[], float | None]] = {}
+    for name in PROCESSES:
+        pid = memory.process(name).pid
+        if segments.process_start_time(pid):
+            process = psutil.Process(pid)
+            look(process)  # the first look starts the interval
+            watched[name] = partial(look, process)
+    return watched
 
 
 def _stop(settings: Settings) -> int:

@@ -6,6 +6,7 @@ Everything is read from shared memory and /proc; nothing here writes to either.
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -102,16 +103,22 @@ def _microseconds(value_ns: int | None) -> str:
     return "-" if value_ns is None else f"{value_ns / 1000:.0f} µs"
 
 
-def process_table(memory: SharedMemory, before: dict[str, int], interval_s: float) -> str:
+def process_table(
+    memory: SharedMemory,
+    before: dict[str, int],
+    interval_s: float,
+    cpu_percent: Mapping[str, float],
+) -> str:
     """Return the table of `make status`.
 
     Args:
         memory: the instance.
         before: work counts by process, sampled `interval_s` seconds earlier.
         interval_s: seconds between the samples.
+        cpu_percent: use of one core between the samples, by process.
     """
     header = ("process", "pid", "core", "node", "wait", "state", "beat ms", "work/s")
-    rows: list[tuple[str, ...]] = [(*header, "p50 µs", "p99 µs", "PSS MiB", "restarts")]
+    rows: list[tuple[str, ...]] = [(*header, "p50 µs", "p99 µs", "CPU %", "PSS MiB", "restarts")]
     now = time.monotonic_ns()
     for name in (*STAGES, "supervisor", "exchange"):
         row = memory.process(name)
@@ -132,6 +139,7 @@ def process_table(memory: SharedMemory, before: dict[str, int], interval_s: floa
                 beat,
                 f"{rate:.0f}" if name in STAGES else "-",
                 *(_microseconds(latency.get(q)).removesuffix(" µs") for q in ("p50", "p99")),
+                f"{cpu_percent[name]:.1f}" if name in cpu_percent else "-",
                 "-" if size is None else f"{size / 2**20:.1f}",
                 str(row.restarts),
             )

@@ -64,7 +64,7 @@ def test_every_reason_for_a_halt_is_named(running, field: str, value: int, words
     setattr(running.control, field, value)
     assert halt_text(running) == words
     assert f"entries halted: {words}" in status_line(running, 0, 1.0)
-    assert process_table(running, {}, 1.0).endswith(f"entries: halted ({words})")
+    assert process_table(running, {}, 1.0, {}).endswith(f"entries: halted ({words})")
 
 
 def test_all_reasons_are_named_together(running):
@@ -111,7 +111,7 @@ def test_empty_histogram_shows_a_dash_not_a_number(running):
 
 def test_process_table_has_a_line_per_process_that_was_started(running):
     running.histograms.get("engine").record(2_000)
-    table = process_table(running, dict.fromkeys(STAGES, 500), 0.5).splitlines()
+    table = process_table(running, dict.fromkeys(STAGES, 500), 0.5, {"feed": 12.34}).splitlines()
     assert table[0].split()[:6] == ["process", "pid", "core", "node", "wait", "state"]
     names = [line.split()[0] for line in table[1:-1]]
     assert names == [*STAGES, "supervisor"], "the exchange was never started"
@@ -120,12 +120,15 @@ def test_process_table_has_a_line_per_process_that_was_started(running):
     assert engine[4:6] == ["adaptive", "running"]
     assert engine[7] == "1000", "work per second"
     assert engine[8:10] == ["2", "2"]
+    feed = next(line for line in table if line.startswith("feed")).split()
+    assert feed[10] == "12.3", "CPU use of one core"
+    assert engine[10] == "-", "not looked at"
     assert table[-1] == "entries: allowed"
 
 
 def test_dead_process_is_shown_as_gone(running):
     running.process("feed").pid = 1 << 30
-    feed = process_table(running, {}, 1.0).splitlines()[1].split()
+    feed = process_table(running, {}, 1.0, {}).splitlines()[1].split()
     assert feed[0] == "feed" and feed[5] == "gone"
 
 
