@@ -156,6 +156,10 @@ class Supervisor:
         )
         for warning in plan.warnings:
             self._warn(warning)
+        if settings.system.numa_optimization and settings.optimization.NUMA_OPTIMIZATION:
+            warning = placement.bind_segments(self.memory, plan.stages)
+            if warning:
+                self._warn(warning)
         agents = {name: importlib.import_module(f"{name}.agent").Agent for name in STAGES}
         contexts = {name: self._context(name, plan.stages[name]) for name in STAGES}
         if settings.optimization.MEMORY_OPTIMIZATION:

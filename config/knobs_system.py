@@ -16,7 +16,7 @@ SYSTEM = (
         _FILE, "system.cpu_cores", "list[int]", "core", (0, 1, 2, 3), 0, 1023,
         n_item_min=1, n_item_max=64, unique=True,
         meaning="Cores given to feed, engine, risk and executor in this order; the ones that do "
-        "not exist are left out with a warning",
+        "not exist are left out, and too few of them give a warning",
     ),
     Knob(
         _FILE, "system.memory_pools", "bool", "", True,

@@ -9,15 +9,17 @@ from __future__ import annotations
 import ctypes
 import os
 import platform
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from runtime.wait_layout import WaitStrategy
+from shm.topology import RINGS, SharedMemory
 
 # set_mempolicy(2) and mbind(2) have no libc wrapper; numbers from the kernel's syscall tables.
 _SYSCALLS = {"x86_64": (238, 237), "aarch64": (237, 235)}
 _MPOL_BIND = 2
+_MPOL_MF_MOVE = 2
 _MLOCK_CURRENT, _MLOCK_FUTURE = 1, 2
 _NODE_MASK_BITS = 64
 _PR_SET_PDEATHSIG = 1
@@ -135,7 +137,7 @@ def bind_memory(node: int) -> str:
 
 
 def bind_range(address: int, size: int, node: int) -> str:
-    """Take the untouched pages of a mapping from one node; return a warning or ""."""
+    """Keep the pages of a mapping on one node, moving those elsewhere; return a warning or ""."""
     mask = ctypes.c_ulong(1 << node)
     done = _system_call(
         1,
@@ -144,9 +146,25 @@ def bind_range(address: int, size: int, node: int) -> str:
         ctypes.c_int(_MPOL_BIND),
         ctypes.byref(mask),
         ctypes.c_ulong(_NODE_MASK_BITS),
-        ctypes.c_uint(0),
+        ctypes.c_uint(_MPOL_MF_MOVE),
     )
     return "" if done == 0 else f"cannot bind a segment to node {node}: {_error()}"
+
+
+def bind_segments(memory: SharedMemory, places: Mapping[str, StagePlacement]) -> str:
+    """Keep each segment on the node of the stage that reads it most; return a warning or "".
+
+    A ring belongs to its first reader, because a producer's stores are buffered and a reader's
+    loads are waited for; order rows belong to the executor, a state to its stage.
+    """
+    readers = {ring.name: (*ring.gating, *ring.observers)[0] for ring in RINGS}
+    homes = readers | {"order_rows": "executor"} | {stage: stage for stage in places}
+    for part, stage in homes.items():
+        segment = memory.parts[part]
+        warning = bind_range(segment.base, segment.size, places[stage].node)
+        if warning:
+            return warning
+    return ""
 
 
 def lock_memory() -> str:

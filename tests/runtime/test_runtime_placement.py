@@ -14,6 +14,7 @@ import pytest
 from runtime import placement
 from runtime.placement import make_plan
 from runtime.wait_layout import WaitStrategy
+from shm import topology
 
 STAGES = ("feed", "engine", "risk", "executor")
 
@@ -161,3 +162,28 @@ def test_child_dies_with_its_parent():
     os.waitpid(pid, 0)
     assert os.read(read_end, 5) == b"", "the grandchild lives on"
     os.close(read_end)
+
+
+def test_segments_are_bound_to_the_node_of_their_reader():
+    memory = topology.create_all(f"tplace{os.getpid()}", topology.Sizes(64, 64, 64))
+    places = {name: placement.StagePlacement(0, 0, WaitStrategy.ADAPTIVE) for name in STAGES}
+
+    def work() -> str:
+        warning = placement.bind_segments(memory, places)
+        if warning:
+            return warning
+        bound = {
+            placement.memory_policy_of(part.base).split()[0]
+            for name, part in memory.parts.items()
+            if name != "control"
+        }
+        return " ".join(sorted(bound))
+
+    try:
+        assert numa_or_skip(in_child(work)) == "bind:0"
+        away = {name: placement.StagePlacement(0, 62, WaitStrategy.ADAPTIVE) for name in STAGES}
+        said = in_child(lambda: placement.bind_segments(memory, away))
+        assert said.startswith("cannot bind a segment to node 62")
+    finally:
+        memory.close()
+        memory.unlink()
