@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NoReturn
 
+from exchange.api.signing import Credentials
 from exchange.errors import StartError
 from exchange.instruments import E8, INSTRUMENTS, parse_scaled
-from exchange.signing import Credentials
 
 RATE_DEFAULT = 120.0  # flow events per second and symbol
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from exchange.book import RestingOrder
 from exchange.instruments import Instrument, fixed_e8, scaled_text
-from exchange.ladder import BUY
+from exchange.matching.ladder import BUY
+from exchange.matching.plain_book import RestingOrder
 
 OPEN = frozenset({"NEW", "PARTIALLY_FILLED"})
 ACCOUNT = 1  # the owner number of the one account

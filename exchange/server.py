@@ -14,23 +14,26 @@ import orjson
 import structlog
 from aiohttp import web
 
-from exchange.account import Account
-from exchange.capture import CaptureMarket
-from exchange.desk import Desk
-from exchange.endpoints import Endpoints
+from exchange.api.endpoints_account import AccountEndpoints
+from exchange.api.endpoints_local import LocalEndpoints
+from exchange.api.endpoints_market import MarketEndpoints
+from exchange.api.endpoints_trade import TradeEndpoints
+from exchange.api.limits import Limits
+from exchange.api.rest import Rest, unknown_path
+from exchange.api.sockets import Sockets
+from exchange.api.ws_api import WsApi
 from exchange.errors import StartError
-from exchange.hub import Hub
 from exchange.instruments import INSTRUMENTS
-from exchange.limits import Limits
 from exchange.logs import log_to
-from exchange.markets import Market
+from exchange.markets.capture import CaptureMarket
+from exchange.markets.market import Market
+from exchange.markets.synthetic import SyntheticMarket
 from exchange.options import Options, parse_options
-from exchange.register import Register
-from exchange.rest import Rest, unknown_path
-from exchange.sockets import Sockets
-from exchange.synthetic import SyntheticMarket
-from exchange.user_events import UserEvents
-from exchange.ws_api import WsApi
+from exchange.streams.hub import Hub
+from exchange.trading.account import Account
+from exchange.trading.desk import Desk
+from exchange.trading.register import Register
+from exchange.trading.user_events import UserEvents
 
 PING_S = 180.0  # Venue: the server pings every 3 minutes
 PR_SET_PDEATHSIG = 1  # linux/prctl.h
@@ -60,17 +63,25 @@ class Exchange:
         self.market.sink = desk
         self._hub.on_subscribe = self.market.on_subscribe
         limits = Limits(clock_ms)
-        api = WsApi(desk, options.credentials, limits, clock_ms)
+        endpoints = (
+            MarketEndpoints(desk, clock_ms),
+            TradeEndpoints(desk),
+            AccountEndpoints(desk, self._events),
+        )
+        methods = [row for part in endpoints for row in part.methods()]
+        refuse = desk.refuse_unauthorised
+        api = WsApi(methods, options.credentials, limits, clock_ms, refuse)
         self._sockets = Sockets(self._hub, api, options.ack_latency_ms)
         rest = Rest(
             options.credentials,
             limits,
             clock_ms,
             options.ack_latency_ms,
-            desk.refuse_unauthorised,
+            refuse,
         )
         app = web.Application()
-        rest.add_to(app, Endpoints(desk, self._events, clock_ms).routes())
+        for part in (*endpoints, LocalEndpoints(desk)):
+            rest.add_to(app, part.routes())
         self._sockets.add_to(app)
         app.router.add_route("*", "/{path:.*}", unknown_path)
         self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=1.0)

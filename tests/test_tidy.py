@@ -49,6 +49,10 @@ DRAWERS = {"common", "utils", "util", "helpers", "helper", "misc"}
 HYPE = ("ultra-fast", "institutional", "blazing", "lightning", "world-class", "cutting-edge")
 
 
+# Inside the exchange: each may import those before it, and what stands at the package's top.
+EXCHANGE_ORDER = ("faults", "matching", "streams", "markets", "trading", "api")
+
+
 def tracked(*suffixes: str) -> list[Path]:
     listed = subprocess.run(
         ["git", "ls-files", "--cached", "--others", "--exclude-standard"],
@@ -189,3 +193,12 @@ def test_no_hype():
         text = path.read_text().lower()
         found += [f"{path.relative_to(ROOT)}: {word}" for word in HYPE if word in text]
     assert not found, "\n".join(found)
+
+
+@pytest.mark.parametrize("part", EXCHANGE_ORDER)
+def test_exchange_imports_go_one_way(part: str) -> None:
+    above = EXCHANGE_ORDER[EXCHANGE_ORDER.index(part) + 1 :]
+    for path in sorted((ROOT / "exchange" / part).glob("*.py")):
+        for name in imports_of(path):
+            wrong = name.startswith(tuple(f"exchange.{other}" for other in above))
+            assert not wrong, f"{path.relative_to(ROOT)} imports {name}"

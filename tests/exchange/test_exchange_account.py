@@ -10,12 +10,12 @@ from exchange_process import SHARED
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from exchange.account import Account
+from exchange.api.signing import Credentials, check_time, hmac_hex, rest_payload, ws_payload
 from exchange.errors import VenueError
 from exchange.instruments import INSTRUMENTS, inferred_instrument, parse_scaled, scaled_text
-from exchange.ladder import BUY, SELL
+from exchange.matching.ladder import BUY, SELL
 from exchange.orders import ClientOrder, Trade
-from exchange.signing import Credentials, check_time, hmac_hex, rest_payload, ws_payload
+from exchange.trading.account import Account
 
 BTC = INSTRUMENTS["BTCUSDT"]
 

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from exchange.book import Book, RestingOrder
-from exchange.ladder import BUY, SELL, Ladder
+from exchange.matching.ladder import BUY, SELL, Ladder
+from exchange.matching.plain_book import Book, RestingOrder
 
 
 def filled_book(*rows: tuple[int, int, int, int]) -> Book:

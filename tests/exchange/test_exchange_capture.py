@@ -11,9 +11,9 @@ import pytest
 from exchange_process import ExchangeProcess, SyncedBook, received_bytes
 
 from exchange.instruments import INSTRUMENTS
-from exchange.ladder import BUY, SELL
+from exchange.markets.recorded_book import RecordedBook
+from exchange.matching.ladder import BUY, SELL
 from exchange.orders import ClientOrder
-from exchange.recorded_book import RecordedBook
 
 BTC = INSTRUMENTS["BTCUSDT"]
 

@@ -5,14 +5,14 @@ from __future__ import annotations
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from exchange.account import Account
-from exchange.desk import Desk
 from exchange.errors import VenueError
-from exchange.hub import Hub
 from exchange.instruments import INSTRUMENTS
-from exchange.register import Register
-from exchange.synthetic import SyntheticMarket
-from exchange.user_events import UserEvents
+from exchange.markets.synthetic import SyntheticMarket
+from exchange.streams.hub import Hub
+from exchange.trading.account import Account
+from exchange.trading.desk import Desk
+from exchange.trading.register import Register
+from exchange.trading.user_events import UserEvents
 
 SYMBOL = "BTCUSDT"
 START_E8 = 10_000 * 10**8

@@ -8,11 +8,11 @@ import json
 import pytest
 from exchange_process import ExchangeProcess, SyncedBook
 
-from exchange.flow import Flow
-from exchange.hub import Hub
 from exchange.instruments import INSTRUMENTS
-from exchange.publisher import Publisher, UpdateIds
-from exchange.synthetic import SyntheticSymbol
+from exchange.markets.flow import Flow
+from exchange.markets.synthetic import SyntheticSymbol
+from exchange.streams.hub import Hub
+from exchange.streams.publisher import Publisher, UpdateIds
 
 
 def sync(exchange: ExchangeProcess, symbol: str, cadence: str, n_events: int) -> None:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from exchange.account import Position
-from exchange.desk import OPEN_ORDERS_MAX, Desk
-from exchange.entry import PERCENT_DOWN, PERCENT_UP
+from exchange.api.limits import RATE_LIMITS
 from exchange.instruments import Instrument, fixed_e8, scaled_text
-from exchange.limits import RATE_LIMITS
-from exchange.markets import DepthView
+from exchange.markets.market import DepthView
+from exchange.trading.account import Position
+from exchange.trading.desk import OPEN_ORDERS_MAX, Desk
+from exchange.trading.entry import PERCENT_DOWN, PERCENT_UP
 
 MAX_NOTIONAL = "100000000"
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from exchange.errors import VenueError
 from exchange.instruments import Instrument, parse_scaled
-from exchange.ladder import BUY, SELL
+from exchange.matching.ladder import BUY, SELL
 
 CLIENT_ID = re.compile(r"^[.A-Z:/a-z0-9_-]{1,36}$")  # Venue: "New Order", newClientOrderId
 CONDITIONAL = frozenset(

@@ -9,14 +9,14 @@ from typing import cast
 
 import structlog
 
-from exchange.book import Book, RestingOrder
-from exchange.flow import Flow
-from exchange.hub import Hub
 from exchange.instruments import Instrument
-from exchange.ladder import BUY, Ladder
-from exchange.markets import DepthView, Market, OrderSink, PriceLot
+from exchange.markets.flow import Flow
+from exchange.markets.market import DepthView, Market, OrderSink, PriceLot
+from exchange.matching.ladder import BUY, Ladder
+from exchange.matching.plain_book import Book, RestingOrder
 from exchange.orders import ClientOrder
-from exchange.publisher import Publisher, UpdateIds
+from exchange.streams.hub import Hub
+from exchange.streams.publisher import Publisher, UpdateIds
 
 WAKE_S_MIN = 0.001  # events closer than this are handled in one batch
 BATCH_MAX = 256  # events before the loop gets its turn

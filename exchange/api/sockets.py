@@ -10,8 +10,8 @@ import orjson
 import structlog
 from aiohttp import WSMsgType, web
 
-from exchange.hub import Client, Hub
-from exchange.ws_api import WsApi
+from exchange.api.ws_api import WsApi
+from exchange.streams.hub import Client, Hub
 
 STREAMS_MAX = 1024  # Venue: streams a connection
 MESSAGE_BYTES_MAX = 1 << 20

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 
 from exchange.instruments import E8, Instrument
-from exchange.ladder import BUY
+from exchange.matching.ladder import BUY
 from exchange.orders import ClientOrder, Trade
 
 MAINTENANCE_PPM = 4_000  # Venue: "Leverage & Margin", first bracket of the large pairs, 0.4 %

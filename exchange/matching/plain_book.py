@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from exchange.ladder import BUY, SELL, Ladder
+from exchange.matching.ladder import BUY, SELL, Ladder
 
 
 class RestingOrder:

@@ -10,14 +10,14 @@ import orjson
 import structlog
 
 from exchange.errors import StartError
-from exchange.hub import Hub
 from exchange.instruments import Instrument, inferred_instrument
-from exchange.ladder import BUY, SELL
-from exchange.markets import DepthView, Market, PriceLot
+from exchange.markets.market import DepthView, Market, PriceLot
+from exchange.markets.recorded_book import RecordedBook
+from exchange.markets.recording import Chain, Line, open_chains, replay
+from exchange.matching.ladder import BUY, SELL
 from exchange.orders import ClientOrder
-from exchange.publisher import Publisher
-from exchange.recorded_book import RecordedBook
-from exchange.recording import Chain, Line, open_chains, replay
+from exchange.streams.hub import Hub
+from exchange.streams.publisher import Publisher
 
 BATCH_LINES = 128  # lines before the loop gets its turn
 BACKLOG_BYTES_HIGH = 256 * 1024  # a reader further behind than this stops a `max` replay

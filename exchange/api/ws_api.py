@@ -3,39 +3,44 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 
 import orjson
 
-from exchange.desk import Desk
-from exchange.entry import instrument_of
+from exchange.api.limits import Limits
+from exchange.api.signing import Credentials, check_time, ws_payload
 from exchange.errors import VenueError
-from exchange.limits import Limits
-from exchange.orders import acknowledgement_json, order_json, query_json
-from exchange.signing import Credentials, check_time, ws_payload
-from exchange.views import position_json
 
 Params = Mapping[str, str]
 
 
+@dataclass(frozen=True, slots=True)
+class Method:
+    """Be one method: what it costs and whether it wants a signature."""
+
+    name: str
+    handler: Callable[[Params], object]
+    weight: int = 1
+    orders: int = 0
+    security: str = "NONE"  # NONE or SIGNED
+
+
 class WsApi:
-    """Hold the methods by name: (handler, weight, orders it counts as, is it signed)."""
+    """Turn WS-API requests into calls of handlers that know nothing of sockets."""
 
     def __init__(
-        self, desk: Desk, credentials: Credentials, limits: Limits, clock_ms: Callable[[], int]
+        self,
+        methods: list[Method],
+        credentials: Credentials,
+        limits: Limits,
+        clock_ms: Callable[[], int],
+        on_refused: Callable[[Params, int], None],
     ) -> None:
-        self._desk = desk
         self._credentials = credentials
         self._limits = limits
         self._clock_ms = clock_ms
-        self._methods: dict[str, tuple[Callable[[Params], object], int, int, bool]] = {
-            "ping": (lambda params: {}, 1, 0, False),
-            "time": (lambda params: {"serverTime": clock_ms()}, 1, 0, False),
-            "order.place": (self._place, 0, 1, True),
-            "order.cancel": (self._cancel, 1, 0, True),
-            "order.status": (self._status, 1, 0, True),
-            "account.position": (lambda params: self._positions(params, 2), 5, 0, True),
-            "v2/account.position": (lambda params: self._positions(params, 3), 5, 0, True),
-        }
+        self._on_refused = on_refused
+        self._methods = {method.name: method for method in methods}
 
     def answer(self, text: str | bytes) -> bytes:
         """Return the response to one request; a refusal is a response too."""
@@ -59,20 +64,19 @@ class WsApi:
         row = self._methods.get(name)
         if row is None:
             raise VenueError(-5000, path=name, method="WS-API")
-        handler, weight, orders, is_signed = row
         raw = request.get("params") or {}
         if not isinstance(raw, dict):
             raise VenueError(-1130, name="params")
         params = {str(key): as_text(value) for key, value in raw.items()}
-        self._limits.use(weight, orders)
-        if is_signed:
+        self._limits.use(row.weight, row.orders)
+        if row.security == "SIGNED":
             try:
                 self._authorise(params)
             except VenueError as error:
-                if orders:
-                    self._desk.refuse_unauthorised(params, error.code)
+                if row.orders:
+                    self._on_refused(params, error.code)
                 raise
-        return handler(params)
+        return row.handler(params)
 
     def _authorise(self, params: Params) -> None:
         self._credentials.check_key(params.get("apiKey"))
@@ -80,25 +84,6 @@ class WsApi:
             raise VenueError(-1102, name="signature")
         check_time(params, self._clock_ms())
         self._credentials.check_signature(ws_payload(params), params["signature"])
-
-    def _place(self, params: Params) -> object:
-        order, wants_result = self._desk.place(params)
-        return order_json(order) if wants_result else acknowledgement_json(order)
-
-    def _cancel(self, params: Params) -> object:
-        symbol = instrument_of(params, self._desk.instruments).symbol
-        return order_json(self._desk.cancel(params, symbol))
-
-    def _status(self, params: Params) -> object:
-        symbol = instrument_of(params, self._desk.instruments).symbol
-        return query_json(self._desk.query(params, symbol))
-
-    def _positions(self, params: Params, version: int) -> object:
-        if params.get("symbol"):
-            symbols = [instrument_of(params, self._desk.instruments).symbol]
-        else:
-            symbols = list(self._desk.instruments)
-        return [position_json(self._desk, symbol, version) for symbol in symbols]
 
 
 def as_text(value: object) -> str:

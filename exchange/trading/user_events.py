@@ -7,11 +7,11 @@ from collections.abc import Callable
 
 import orjson
 
-from exchange.account import Account
 from exchange.errors import VenueError
-from exchange.hub import Hub
 from exchange.instruments import fixed_e8
 from exchange.orders import ClientOrder, Trade
+from exchange.streams.hub import Hub
+from exchange.trading.account import Account
 
 LISTEN_KEY_MS = 60 * 60 * 1000  # Venue: "User Data Streams", valid for 60 minutes
 

@@ -10,9 +10,9 @@ from urllib.parse import parse_qsl
 import orjson
 from aiohttp import web
 
+from exchange.api.limits import Limits
+from exchange.api.signing import Credentials, check_time, rest_payload
 from exchange.errors import VenueError
-from exchange.limits import Limits
-from exchange.signing import Credentials, check_time, rest_payload
 
 Params = Mapping[str, str]
 Handler = Callable[[Params], object]

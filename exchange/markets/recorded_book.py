@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from itertools import islice
 
-from exchange.ladder import BUY, SELL, Ladder
-from exchange.markets import PriceLot
+from exchange.markets.market import PriceLot
+from exchange.matching.ladder import BUY, SELL, Ladder
 from exchange.orders import ClientOrder
 
 OnFill = Callable[[ClientOrder, int, int, bool], None]  # order, ticks, lots, is maker

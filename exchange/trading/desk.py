@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from exchange.account import Account
-from exchange.entry import OrderRequest, check_filters, parse_order, whole_number
 from exchange.errors import VenueError
 from exchange.instruments import Instrument
-from exchange.markets import Market
+from exchange.markets.market import Market
 from exchange.orders import ClientOrder, Trade
-from exchange.register import Register
-from exchange.user_events import UserEvents
+from exchange.trading.account import Account
+from exchange.trading.entry import OrderRequest, check_filters, parse_order, whole_number
+from exchange.trading.register import Register
+from exchange.trading.user_events import UserEvents
 
 OPEN_ORDERS_MAX = 200  # MAX_NUM_ORDERS, per symbol
 

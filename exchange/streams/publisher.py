@@ -5,9 +5,9 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 
-from exchange.hub import Hub
 from exchange.instruments import Instrument
-from exchange.ladder import SELL
+from exchange.matching.ladder import SELL
+from exchange.streams.hub import Hub
 
 # Venue: "Diff. Book Depth Streams"; the name without a suffix is the 250 ms one.
 CADENCES_MS = {"@0ms": 0, "@100ms": 100, "": 250, "@500ms": 500}

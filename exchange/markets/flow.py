@@ -11,9 +11,9 @@ import math
 import random
 from dataclasses import dataclass
 
-from exchange.book import Book, RestingOrder
 from exchange.instruments import Instrument
-from exchange.ladder import BUY, SELL
+from exchange.matching.ladder import BUY, SELL
+from exchange.matching.plain_book import Book, RestingOrder
 
 BRANCHING = 0.6  # share of the events that others have caused
 DECAY = 12.0  # 1/s, so a cluster lasts about 0.2 s

@@ -1,0 +1,1 @@
+"""Answer clients: REST, WebSocket connections and the WS-API."""

@@ -1,0 +1,1 @@
+"""Be the markets that orders meet: synthetic flow and recordings behind one interface."""

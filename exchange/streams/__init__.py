@@ -1,0 +1,1 @@
+"""Carry market data to WebSocket clients: every event is encoded once, whoever listens."""
