@@ -175,7 +175,7 @@ def build(output: Path, module_names: list[str], cpu: str, compiler: str) -> dic
     with tempfile.TemporaryDirectory(dir=output.parent) as folder:
         part = Path(folder) / "kernels.o"
         manifest = compile_object(part, module_names, cpu)
-        link([part], output, compiler)
+        link([part], part.parent, output, compiler)
     return manifest
 
 

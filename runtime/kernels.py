@@ -4,8 +4,9 @@
     kernels.ring_claim(address)      # int64 in, int64 out, the interpreter lock released
 
 The library's name carries a hash over every kernel source, the versions of numba and llvmlite, and
-the CPU it is for: when one of them changes, another file is built. Nothing here imports numba
-unless "jit" is asked for.
+the CPU it is for: when one of them changes, another file is built. Each group's object file is kept
+under the hash of that group's own sources, so a change compiles the groups it touches and no other.
+Nothing here imports numba unless "jit" is asked for.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -45,6 +46,7 @@ KERNEL_GROUPS = (
     ),
 )
 KERNEL_MODULES = tuple(name for group in KERNEL_GROUPS for name in group)
+BUILDS_KEPT = 3
 FAILURE_LINES_MAX = 10  # of a failed build's output, for people
 BUILDER_MODULE = "runtime.kernel_build"
 BASELINE_CPU = "x86-64-v3"
@@ -74,14 +76,17 @@ def _cpu_identity() -> str:
     return platform.machine() + "|".join(lines)
 
 
-def source_files() -> list[Path]:
-    """Return the sources that make up the kernels: what the kernel modules import, transitively.
+def source_files(modules: tuple[str, ...] | None = None) -> list[Path]:
+    """Return the sources that make up kernels: what the modules import, transitively.
+
+    Args:
+        modules: names of kernel modules; None for all of them.
 
     Read from the text, because importing them would load numba into a trading process. Modules
     that only Python runs (agents, wires) do not change the library.
     """
     found: set[Path] = set()
-    waiting = [*KERNEL_MODULES, BUILDER_MODULE]
+    waiting = [*(KERNEL_MODULES if modules is None else modules), BUILDER_MODULE]
     while waiting:
         path = ROOT / (waiting.pop().replace(".", "/") + ".py")
         if path in found or not path.is_file():
@@ -93,10 +98,10 @@ def source_files() -> list[Path]:
     return sorted(found)
 
 
-def build_hash(cpu: str = "host") -> int:
+def build_hash(cpu: str = "host", modules: tuple[str, ...] | None = None) -> int:
     """Return 63 bits over sources, numba, llvmlite, Python and the CPU the library is for."""
     digest = hashlib.sha256()
-    for path in source_files():
+    for path in source_files(modules):
         digest.update(f"{path.relative_to(ROOT)}\0".encode())
         digest.update(path.read_bytes())
     for name in ("numba", "llvmlite"):
@@ -141,17 +146,23 @@ def ensure_built(cpu: str = "host") -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=path.parent) as folder:
         objects = _compile_groups(Path(folder), cpu)
-        link(objects, path, linker)
-    _forget_old_builds(path)
+        link(objects, Path(folder), path, linker)
+    _forget_old(path.parent.glob("kernels-*.so"), BUILDS_KEPT, {path})
+    parts_kept = BUILDS_KEPT * len(KERNEL_GROUPS)
+    _forget_old(path.parent.glob("part-*.o"), parts_kept, set(objects))
     return path
 
 
 def _compile_groups(folder: Path, cpu: str) -> list[Path]:
+    """Return every group's object file; compile those that are missing, all at the same time."""
     # Settings of numba are for whoever works on kernels, not for what trades.
     environment = {k: v for k, v in os.environ.items() if not k.startswith("NUMBA_")}
-    objects, running = [], []
-    for index, group in enumerate(KERNEL_GROUPS):
-        part = folder / f"part{index}.o"
+    objects = [BUILD_FOLDER / f"part-{build_hash(cpu, group):016x}.o" for group in KERNEL_GROUPS]
+    running = []
+    for kept, group in zip(objects, KERNEL_GROUPS, strict=True):
+        if kept.exists() and kept.with_suffix(".json").exists():
+            continue
+        part = folder / kept.name
         command = [sys.executable, "-m", BUILDER_MODULE, str(part), *group, "--cpu", cpu]
         process = subprocess.Popen(
             command,
@@ -161,17 +172,19 @@ def _compile_groups(folder: Path, cpu: str) -> list[Path]:
             stderr=subprocess.PIPE,
             process_group=0,  # Ctrl-C reaches us, and we end them
         )
-        objects.append(part)
-        running.append(process)
+        running.append((process, part, kept))
     failures = []
     try:
-        for process in running:
+        for process, part, kept in running:
             _, said = process.communicate()
             if process.returncode != 0:
                 lines = said.decode("utf-8", "replace").strip().splitlines()
                 failures.append("\n".join(lines[-FAILURE_LINES_MAX:]))
+                continue
+            part.with_suffix(".json").replace(kept.with_suffix(".json"))
+            part.replace(kept)  # last: an object file that exists is complete
     finally:
-        for process in running:
+        for process, _, _ in running:
             if process.poll() is None:
                 process.kill()
                 process.communicate()
@@ -180,11 +193,12 @@ def _compile_groups(folder: Path, cpu: str) -> list[Path]:
     return objects
 
 
-def link(objects: list[Path], output: Path, linker: str) -> None:
+def link(objects: list[Path], folder: Path, output: Path, linker: str) -> None:
     """Link object files into a library and join their manifests.
 
     Args:
         objects: object files, each with its manifest (suffix .json) beside it.
+        folder: where the library is written before it is moved, on the same file system.
         output: path of the library; its manifest gets the suffix .json.
         linker: the C compiler.
 
@@ -194,7 +208,7 @@ def link(objects: list[Path], output: Path, linker: str) -> None:
     manifest: dict[str, int] = {}
     for part in objects:
         manifest |= json.loads(part.with_suffix(".json").read_text())
-    library = objects[0].with_name(output.name)
+    library = folder / output.name
     command = [linker, "-shared", "-o", str(library), *map(str, objects), "-Wl,--gc-sections"]
     command += ["-Wl,-z,now", "-Wl,--no-undefined", "-lm", "-lc"]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
@@ -204,11 +218,11 @@ def link(objects: list[Path], output: Path, linker: str) -> None:
     library.replace(output)  # last and atomic: a library that exists is complete
 
 
-def _forget_old_builds(keep: Path) -> None:
-    # Sources change often while developing; three generations are enough to go back and forth.
-    libraries = sorted(BUILD_FOLDER.glob("kernels-*.so"), key=lambda p: p.stat().st_mtime)
-    for old in libraries[:-3]:
-        if old != keep:
+def _forget_old(files: Iterable[Path], kept: int, needed: set[Path]) -> None:
+    """Remove all but the newest files and those that are needed, with their manifests."""
+    # Sources change often while developing; a few generations are enough to go back and forth.
+    for old in sorted(files, key=lambda p: p.stat().st_mtime)[:-kept]:
+        if old not in needed:
             old.unlink(missing_ok=True)
             old.with_suffix(".json").unlink(missing_ok=True)
 

@@ -206,20 +206,35 @@ def test_failed_build_shows_its_output_and_leaves_no_library(tmp_path, monkeypat
     assert list(tmp_path.glob("*.so")) == []
 
 
+def test_a_change_compiles_the_groups_it_touches_and_no_other(tmp_path, monkeypatch):
+    if not kernels.compiler():
+        pytest.skip("no C compiler on this machine")
+    monkeypatch.setattr(kernels, "BUILD_FOLDER", tmp_path)
+    use_groups(monkeypatch, (("shm.windows",), ("runtime.clocks",)))
+    first = kernels.ensure_built()
+    stamps = {p: p.stat().st_mtime_ns for p in tmp_path.glob("part-*.o")}
+    assert len(stamps) == 2
+    use_groups(monkeypatch, (("shm.windows",), ("shm.pools",)))
+    second = kernels.ensure_built()
+    parts = set(tmp_path.glob("part-*.o"))
+    assert first != second and len(parts - set(stamps)) == 1
+    assert all(p.stat().st_mtime_ns == stamp for p, stamp in stamps.items())
+    assert "pool_take" in json.loads(second.with_suffix(".json").read_text())
+
+
 def test_unknown_mode_is_refused():
     with pytest.raises(KernelError, match="kernels=fast"):
         kernels.load("fast")
 
 
-def test_older_builds_are_forgotten_but_three(tmp_path, monkeypatch):
+def test_older_builds_are_forgotten_but_three(tmp_path):
     import os
 
-    monkeypatch.setattr(kernels, "BUILD_FOLDER", tmp_path)
     made = [tmp_path / f"kernels-{number:016x}.so" for number in range(6)]
     for age, path in enumerate(made):
         path.touch()
         path.with_suffix(".json").touch()
         os.utime(path, (1000 + age, 1000 + age))
-    kernels._forget_old_builds(made[0])
+    kernels._forget_old(tmp_path.glob("kernels-*.so"), 3, {made[0]})
     assert sorted(tmp_path.glob("*.so")) == [made[0], *made[3:]]
     assert len(list(tmp_path.glob("*.json"))) == 4
