@@ -53,6 +53,18 @@ class ViewType(types.Type):
         self.record = record
         super().__init__(name=f"View({record.name}:{record.layout_hash:016x})")
 
+    def __reduce__(self) -> tuple[Callable[[str], ViewType], tuple[str]]:
+        """Pickle the name alone, for numba's disk cache: a record has no pickle."""
+        return _view_type, (self.name,)
+
+
+_VIEW_TYPES: dict[str, ViewType] = {}
+
+
+def _view_type(name: str) -> ViewType:
+    """Return the type of a view that this process has made already, by its name."""
+    return _VIEW_TYPES[name]
+
 
 class ArrayFieldType(types.Type):
     """The numba type of an array field: the address of its first item."""
@@ -87,7 +99,9 @@ def view_of(record: Record) -> Callable[[int], Any]:
         return structure.from_address(address)
 
     view.__name__ = view.__qualname__ = f"view_{record.name}"
-    define(view, ViewType(record), (types.int64,), lambda context, builder, values: values[0])
+    kind = ViewType(record)
+    _VIEW_TYPES[kind.name] = kind
+    define(view, kind, (types.int64,), lambda context, builder, values: values[0])
     _VIEWS[id(record)] = view
     return view
 

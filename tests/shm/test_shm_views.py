@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import pickle
 import random
 
 import pytest
@@ -28,7 +29,7 @@ from shm.memory import (
     store_u8,
     zero_bytes,
 )
-from shm.views import address_of, view_of
+from shm.views import ViewType, address_of, view_of
 
 SEED = 20_260_101
 RANGES = {
@@ -140,6 +141,11 @@ def test_augmented_assignment_and_narrowing(region):
 
 def test_same_record_gives_the_same_view():
     assert view_of(MIXED) is mixed_at
+
+
+def test_the_type_of_a_view_survives_a_pickle():
+    kind = ViewType(MIXED)
+    assert pickle.loads(pickle.dumps(kind)) == kind
 
 
 def test_view_outside_kernels_is_the_ctypes_structure(region):
