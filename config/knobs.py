@@ -1,12 +1,13 @@
 """The table of all knobs, from which settings, files, validation and documents come."""
 
-from config import knobs_risk, knobs_system, knobs_trading, knobs_venue
+from config import knobs_quoting, knobs_risk, knobs_system, knobs_trading, knobs_venue
 from config.knob import FILES, TYPES, Knob
 
 _SYSTEM_SECTIONS = ("system", "performance", "venue", "exchange", "supervisor", "optimization")
 
 KNOBS: tuple[Knob, ...] = (
     *knobs_trading.KNOBS,
+    *knobs_quoting.KNOBS,
     *knobs_risk.KNOBS,
     *sorted(
         knobs_system.KNOBS + knobs_venue.KNOBS,

@@ -123,6 +123,10 @@ SIGNALS = (
         "Levels on each side that book imbalance reads",
     ),
     Knob(
+        _FILE, "signals.flow_levels", "int", "levels", 1, 1, 10,
+        "Levels on each side whose changes count as order flow; 1 takes the best-price stream",
+    ),
+    Knob(
         _FILE, "signals.warmup_events", "int", "events", 200, 1, 1_000_000,
         "Events of a symbol before its first signal, so that none comes from a cold state",
     ),

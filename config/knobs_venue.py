@@ -112,6 +112,18 @@ EXCHANGE = (
         _FILE, "exchange.rate", "float", "events/s", 40.0, 0.1, 100_000.0,
         "Synthetic flow events per second and symbol",
     ),
+    Knob(
+        _FILE, "exchange.regime", "str", "", "mixed",
+        choices=("quiet", "trending", "volatile", "flash-crash", "mixed"),
+        meaning="Weather of the synthetic market; mixed goes from one regime to another",
+    ),
+    Knob(
+        _FILE, "exchange.faults", "list[str]", "", (),
+        pattern=r"[a-z_0-9]{1,40}(?::[^\x00-\x1f\x7f]{0,300})?",
+        pattern_meaning="name:key=value,key=value",
+        n_item_max=64,
+        meaning="Fault switches that are armed from the start; docs/EXCHANGE.md lists them",
+    ),
 )  # fmt: skip
 
 KNOBS = VENUE + EXCHANGE

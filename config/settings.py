@@ -56,8 +56,38 @@ class Signals(NamedTuple):
     rsi_oversold: float
     rsi_overbought: float
     book_levels: int
+    flow_levels: int
     warmup_events: int
     weights: SignalsWeights
+
+
+class Quoting(NamedTuple):
+    """Section `quoting`."""
+
+    model: str
+    risk_aversion: float
+    horizon_s: int
+    quote_usd: float
+    max_inventory_usd: float
+    edge_ticks: float
+    hysteresis_ticks: int
+    rest_ms: int
+    messages_per_s: int
+    message_burst: int
+    stale_ms: int
+    spread_max_bps: float
+    volatility_sample_ms: int
+    volatility_short_s: float
+    volatility_long_s: float
+    burst_ratio: float
+    intensity_s: float
+    intensity_step_ticks: int
+    vpin_bucket_usd: float
+    vpin_buckets: int
+    vpin_threshold: str
+    vpin_max: float
+    vpin_quantile: float
+    vpin_memory: int
 
 
 class Risk(NamedTuple):
@@ -143,6 +173,8 @@ class Exchange(NamedTuple):
     maker_fee: float
     taker_fee: float
     rate: float
+    regime: str
+    faults: tuple[str, ...]
 
 
 class Supervisor(NamedTuple):
@@ -178,6 +210,7 @@ class Settings(NamedTuple):
     trading: Trading
     scalping: Scalping
     signals: Signals
+    quoting: Quoting
     risk: Risk
     position_sizing: PositionSizing
     system: System
