@@ -17,17 +17,20 @@ SET ?=
 JSON ?=
 # make logs: which process (none = all)
 S ?= *
+# make evaluate: CAPTURE as above; JSON as above; where the plots go besides (none = no plots)
+PLOTS ?=
 
 RUN_OPTIONS := $(if $(DURATION),--duration $(DURATION)) $(if $(MARKET),--market $(MARKET)) \
 	$(if $(CAPTURE),--capture $(CAPTURE)) $(if $(SPEED),--speed $(SPEED))
 SET_OPTIONS := $(foreach pair,$(SET),--set '$(pair)')
 
 .DEFAULT_GOAL := help
-.PHONY: help run status stop kill logs test bench bench-shm build lint docs lock clean-shm clean
+.PHONY: help run status stop kill logs test test-clients bench bench-shm bench-exchange build \
+	evaluate lint docs lock clean-shm clean
 
 help: ## show the targets
 	@grep -hE '^[a-z][a-z-]*:.*## ' $(MAKEFILE_LIST) | sort | \
-		awk -F ':.*## ' '{ printf "  make %-12s %s\n", $$1, $$2 }'
+		awk -F ':.*## ' '{ printf "  make %-14s %s\n", $$1, $$2 }'
 	@echo '  e.g. make run DURATION=60      make run MARKET=capture CAPTURE="a.gz b.gz" SPEED=10'
 
 $(VENV)/.runtime: requirements.lock
@@ -64,6 +67,9 @@ logs: ## follow the logs: all, or S=feed|engine|risk|executor|supervisor|exchang
 test: $(VENV)/.dev build ## run all tests
 	@NUMBA_CACHE_DIR=$$($(PY) -m runtime.jit_cache) $(PY) -m pytest
 
+test-clients: $(VENV)/.dev ## judge the exchange by unmodified third-party clients
+	@PYTHONPATH=tests/exchange $(PY) tests/clients/run_clients.py
+
 build: $(VENV)/.runtime ## compile the kernels ahead of time
 	@$(PY) -m runtime.build_command
 
@@ -72,6 +78,13 @@ bench: $(VENV)/.dev ## run all benches
 
 bench-shm: $(VENV)/.dev ## run the bench of rings, pools and histograms
 	@$(PY) -m bench shm $(if $(JSON),--json $(JSON))
+
+bench-exchange: $(VENV)/.dev ## run the benches of the embedded exchange: matching, streams
+	@$(PY) -m bench exchange exchange_stream $(if $(JSON),--json $(JSON))
+
+evaluate: $(VENV)/.dev ## judge the signals on recordings: CAPTURE= JSON= PLOTS=
+	@test -n '$(CAPTURE)' || { echo 'error: CAPTURE="FILE [FILE...]" is needed' >&2; exit 2; }
+	@$(PY) -m bench.evaluate $(CAPTURE) $(if $(JSON),--json $(JSON)) $(if $(PLOTS),--plots $(PLOTS))
 
 lint: $(VENV)/.dev ## check style, types and generated files
 	@$(PY) -m ruff check .

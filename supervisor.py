@@ -134,7 +134,10 @@ class Supervisor:
         log_file = self.log_folder / "exchange.log"
         try:
             self.exchange = embedded.start(
-                self.settings, log_file, self.settings.supervisor.ready_timeout_s
+                self.settings,
+                log_file,
+                self.settings.supervisor.ready_timeout_s,
+                self.kernels.mode,
             )
         except embedded.ExchangeError as error:
             raise PipelineError(str(error), error.exit_code) from error

@@ -1,4 +1,4 @@
-"""Run the bench of one stage: `python -m bench shm [--quick] [--json FILE]`."""
+"""Run benches: `python -m bench shm|exchange|exchange_stream|…|all [--quick] [--json FILE]`."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def stages() -> list[str]:
 def main(arguments: list[str] | None = None) -> int:
     """Run the command line; return the exit code."""
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
-    parser.add_argument("stage", choices=stages())
+    parser.add_argument("stage", nargs="+", choices=[*stages(), "all"])
     parser.add_argument("--json", type=Path, help="write rows and machine to this file")
     parser.add_argument("--quick", action="store_true", help="small sizes: checks, not figures")
     options = parser.parse_args(arguments)
@@ -32,9 +32,10 @@ def main(arguments: list[str] | None = None) -> int:
     print("\n".join(f"# {key}: {value}" for key, value in machine.items()))
     print(harness.header(), flush=True)
     rows = []
-    for row in importlib.import_module(f"bench.{options.stage}").cases(options.quick):
-        rows.append(row)
-        print(harness.line(row), flush=True)
+    for stage in stages() if "all" in options.stage else options.stage:
+        for row in importlib.import_module(f"bench.{stage}").cases(options.quick):
+            rows.append(row)
+            print(harness.line(row), flush=True)
     print(f"# hash of all answers: {harness.answer_hash(*(row.hash for row in rows))}")
     if options.json:
         harness.write_json(options.json, rows, machine)

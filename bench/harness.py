@@ -47,7 +47,7 @@ class Row:
     note: str = ""
 
 
-_WIDTHS = (6, 34, 10, 10, 10, 10, 12, 10, 7, 10)
+_WIDTHS = (8, 34, 10, 10, 10, 10, 12, 10, 7, 10)
 _TITLES = ("stage", "case", "n", "p50", "p99", "p99.9", "max", "ns/op", "ratio", "hash")
 
 

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
 
 E8 = 100_000_000  # one USDT, and the unit of every scaled amount here: 1e-8
 
@@ -53,6 +56,17 @@ class Instrument:
     lot_max: int
     typical_lot: int  # median size of a resting synthetic order
     max_leverage: int = 125
+    lot_min: int = 1
+    market_lot_max: int = 0  # 0 stands for lot_max
+    price_min_tick: int = 1
+    price_max_tick: int = 2_000_000_000
+    percent_up_e4: int = 10_500  # PERCENT_PRICE: bounds of a limit price over the mark price, 1e-4
+    percent_down_e4: int = 9_500
+    take_bound_e4: int = 500  # marketTakeBound: how far from the mark a market order may go, 1e-4
+    orders_max: int = 200  # MAX_NUM_ORDERS: open orders of the symbol
+    algo_orders_max: int = 200  # Venue: since December 2025 no filter; of all symbols together
+    beta: float = 1.0  # synthetic: how much of the common factor it carries
+    volatility: float = 1.0  # synthetic: its own noise, relative to the regime's
     lot_value_e8: int = field(init=False)  # worth of one tick times one lot, in 1e-8 USDT
 
     def __post_init__(self) -> None:
@@ -62,6 +76,13 @@ class Instrument:
         if scale < 0 and units % 10**-scale:
             raise ValueError(f"tick times step is finer than 1e-8 USDT: symbol={self.symbol}")
         object.__setattr__(self, "lot_value_e8", value)
+        if self.market_lot_max == 0:
+            object.__setattr__(self, "market_lot_max", self.lot_max)
+
+    @property
+    def base_asset(self) -> str:
+        """Return the asset that quantities are counted in; all contracts here quote in USDT."""
+        return self.symbol.removesuffix("USDT")
 
     def price_text(self, price_tick: int) -> str:
         """Return the price as the venue prints it."""
@@ -100,33 +121,43 @@ def _exact(text: str, decimals: int, unit: int) -> int:
     return scaled // unit
 
 
-def _row(
-    symbol: str,
-    price: tuple[int, int],
-    quantity: tuple[int, int],
-    base_tick: int,
-    min_notional: int,
-    sizes: tuple[int, int],
-) -> Instrument:
-    return Instrument(symbol, *price, *quantity, base_tick, min_notional, sizes[1], sizes[0])
+def _grid(text: str) -> tuple[int, int]:
+    """Return decimals and unit of a tick or step as printed: 0.10 has two digits, unit 10."""
+    decimals = len(text.partition(".")[2])
+    return decimals, _exact(text, decimals, 1)
 
 
-# (decimals, unit) of price and of quantity, base price in ticks, min notional, (typical, max) lots.
-INSTRUMENTS = {
-    row.symbol: row
-    for row in (
-        _row("BTCUSDT", (2, 10), (3, 1), 640_000, 50, (60, 1_000_000)),
-        _row("ETHUSDT", (2, 1), (3, 1), 340_000, 20, (900, 10_000_000)),
-        _row("BNBUSDT", (3, 10), (2, 1), 60_000, 5, (150, 10_000_000)),
-        _row("SOLUSDT", (4, 100), (2, 1), 16_000, 5, (1_500, 100_000_000)),
-        _row("XRPUSDT", (4, 1), (1, 1), 22_000, 5, (9_000, 200_000_000)),
-        _row("DOGEUSDT", (6, 10), (0, 1), 16_000, 5, (9_000, 50_000_000)),
-        _row("ADAUSDT", (5, 10), (0, 1), 5_500, 5, (6_000, 50_000_000)),
-        _row("LTCUSDT", (2, 1), (3, 1), 9_500, 20, (9_000, 50_000_000)),
-        _row("LINKUSDT", (3, 1), (2, 1), 15_500, 20, (4_000, 50_000_000)),
-        _row("AVAXUSDT", (4, 10), (0, 1), 24_000, 5, (120, 10_000_000)),
+def _instrument(row: Mapping[str, str]) -> Instrument:
+    price, quantity = _grid(row["tick"]), _grid(row["step"])
+    bound_e4 = int(row["bound"]) * 100
+    return Instrument(
+        row["symbol"],
+        *price,
+        *quantity,
+        base_tick=_exact(row["price"], *price),
+        min_notional=int(row["notional"]),
+        lot_max=_exact(row["cap"], *quantity),
+        typical_lot=_exact(row["usual"], *quantity),
+        max_leverage=int(row["lever"]),
+        market_lot_max=_exact(row["market"], *quantity),
+        price_min_tick=_exact(row["min"], *price),
+        price_max_tick=_exact(row["max"], *price),
+        percent_up_e4=10_000 + bound_e4,
+        percent_down_e4=10_000 - bound_e4,
+        take_bound_e4=bound_e4,
+        beta=float(row["beta"]),
+        volatility=float(row["noise"]),
     )
-}
+
+
+def _read_table(text: str) -> dict[str, Instrument]:
+    lines = (line.partition("#")[0].split() for line in text.splitlines())
+    names, *rows = (line for line in lines if line)
+    columns = (dict(zip(names, row, strict=True)) for row in rows)
+    return {row["symbol"]: _instrument(row) for row in columns}
+
+
+INSTRUMENTS = _read_table(Path(__file__).with_name("instruments.txt").read_text())
 
 
 def inferred_instrument(symbol: str, price_decimals: int, quantity_decimals: int) -> Instrument:
@@ -137,3 +168,44 @@ def inferred_instrument(symbol: str, price_decimals: int, quantity_decimals: int
     return Instrument(
         symbol, price_decimals, 1, quantity_decimals, 1, 1, 5, 10**9, 1, max_leverage=50
     )
+
+
+def described_instrument(row: Mapping[str, Any]) -> Instrument:
+    """Return the instrument of one symbol's object in a venue's exchangeInfo.
+
+    Raises KeyError or ValueError when a filter is missing or is off its own grid.
+
+    # Venue: trailing zeros of a tick are not promised, so the precision fields count the digits.
+    """
+    filters = {f["filterType"]: f for f in row["filters"]}
+    price, lots = filters["PRICE_FILTER"], filters["LOT_SIZE"]
+    market, percent = filters["MARKET_LOT_SIZE"], filters["PERCENT_PRICE"]
+    decimals = max(int(row["pricePrecision"]), _grid(price["tickSize"].rstrip("0"))[0])
+    unit = _exact(price["tickSize"], decimals, 1)
+    step_decimals = max(int(row["quantityPrecision"]), _grid(lots["stepSize"].rstrip("0"))[0])
+    step = _exact(lots["stepSize"], step_decimals, 1)
+    return Instrument(
+        row["symbol"],
+        decimals,
+        unit,
+        step_decimals,
+        step,
+        base_tick=1,
+        min_notional=int(float(filters["MIN_NOTIONAL"]["notional"])),
+        lot_max=_floor(lots["maxQty"], step_decimals, step),
+        typical_lot=1,
+        lot_min=_floor(lots["minQty"], step_decimals, step),
+        market_lot_max=_floor(market["maxQty"], step_decimals, step),
+        price_min_tick=_floor(price["minPrice"], decimals, unit),
+        price_max_tick=_floor(price["maxPrice"], decimals, unit),
+        percent_up_e4=_exact(str(percent["multiplierUp"]), 4, 1),
+        percent_down_e4=_exact(str(percent["multiplierDown"]), 4, 1),
+        take_bound_e4=_exact(str(row.get("marketTakeBound", "0.05")), 4, 1),
+        orders_max=int(filters["MAX_NUM_ORDERS"]["limit"]),
+    )
+
+
+def _floor(text: str, decimals: int, unit: int) -> int:
+    """Return a bound in whole ticks or lots, rounded down: bounds need not be on the grid."""
+    whole, _, fraction = text.partition(".")
+    return int(whole + fraction.ljust(decimals, "0")[:decimals]) // unit

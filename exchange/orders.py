@@ -2,28 +2,45 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 from exchange.instruments import Instrument, fixed_e8, scaled_text
-from exchange.matching.ladder import BUY
-from exchange.matching.plain_book import RestingOrder
+from exchange.matching.layout import BUY, SELL
+from exchange.matching.resting import RestingOrder
 
 OPEN = frozenset({"NEW", "PARTIALLY_FILLED"})
 ACCOUNT = 1  # the owner number of the one account
+UNPREVENTED = ("FOK", "GTX")
+CLOSING_SIDE = {"LONG": SELL, "SHORT": BUY}  # the side that closes a leg of the hedge mode
+
+
+def is_closing(reduce_only: bool, position_side: str, side: int) -> bool:
+    """Tell whether an order may only shrink a position: by its flag, or by the leg it closes."""
+    return reduce_only or CLOSING_SIDE.get(position_side) == side
 
 
 class ClientOrder(RestingOrder):
     """Be an order of the account, from its acceptance on, in ticks, lots and ms."""
 
+    is_forced: ClassVar[bool] = False  # of a liquidation
+
     __slots__ = (
         "ahead_lot",
+        "amend_count",
         "client_order_id",
+        "close_position",
         "cost",
         "created_ms",
         "executed_lot",
+        "good_till_ms",
         "instrument",
         "kind",
+        "position_side",
+        "price_match",
         "quantity_lot",
         "reduce_only",
         "status",
+        "stp_mode",
         "time_in_force",
         "updated_ms",
     )
@@ -40,12 +57,22 @@ class ClientOrder(RestingOrder):
         quantity_lot: int,
         reduce_only: bool,
         created_ms: int,
+        position_side: str = "BOTH",
+        close_position: bool = False,
+        stp_mode: str = "EXPIRE_MAKER",
+        good_till_ms: int = 0,
+        price_match: str = "NONE",
     ) -> None:
         super().__init__(order_id, side, price_tick, quantity_lot, ACCOUNT)
         self.instrument = instrument
         self.client_order_id = client_order_id
         self.kind = kind
         self.time_in_force = time_in_force
+        self.position_side = position_side
+        self.close_position = close_position
+        self.stp_mode = stp_mode  # "NONE", "EXPIRE_TAKER", "EXPIRE_MAKER", "EXPIRE_BOTH"
+        self.good_till_ms = good_till_ms  # of GTD, 0 for none
+        self.price_match = price_match  # "NONE", "OPPONENT", "QUEUE_5", …
         self.quantity_lot = quantity_lot
         self.reduce_only = reduce_only
         self.created_ms = created_ms
@@ -54,11 +81,25 @@ class ClientOrder(RestingOrder):
         self.executed_lot = 0
         self.cost = 0  # sum of price in ticks times quantity in lots of its fills
         self.ahead_lot = 0  # recorded markets: displayed quantity with priority over it
+        self.amend_count = 0
 
     @property
     def is_open(self) -> bool:
         """Tell whether it can still fill."""
         return self.status in OPEN
+
+    @property
+    def is_closing(self) -> bool:
+        """Tell whether it may only shrink a position."""
+        return is_closing(self.reduce_only, self.position_side, self.side)
+
+    @property
+    def prevention(self) -> str:
+        """Return the self-trade prevention that takes effect.
+
+        # Venue: "Self Trade Prevention FAQ": it has no effect for FOK and GTX orders.
+        """
+        return "NONE" if self.time_in_force in UNPREVENTED else self.stp_mode
 
     @property
     def side_text(self) -> str:
@@ -92,16 +133,16 @@ def order_json(order: ClientOrder) -> dict[str, object]:
         "timeInForce": order.time_in_force,
         "type": order.kind,
         "reduceOnly": order.reduce_only,
-        "closePosition": False,
+        "closePosition": order.close_position,
         "side": order.side_text,
-        "positionSide": "BOTH",
+        "positionSide": order.position_side,
         "stopPrice": order.instrument.price_text(0),
         "workingType": "CONTRACT_PRICE",
         "priceProtect": False,
         "origType": order.kind,
-        "priceMatch": "NONE",
-        "selfTradePreventionMode": "EXPIRE_MAKER",
-        "goodTillDate": 0,
+        "priceMatch": order.price_match,
+        "selfTradePreventionMode": order.stp_mode,
+        "goodTillDate": order.good_till_ms,
         "updateTime": order.updated_ms,
     }
 
@@ -172,8 +213,11 @@ class Trade:
             "quoteQty": scaled_text(quote_e8, 8),
             "commission": fixed_e8(self.fee_e8),
             "commissionAsset": "USDT",
+            "baseQty": "0",
+            "marginAsset": "USDT",
+            "pair": instrument.symbol,
             "time": self.time_ms,
-            "positionSide": "BOTH",
+            "positionSide": order.position_side,
             "buyer": order.side == BUY,
             "maker": self.is_maker,
         }

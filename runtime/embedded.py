@@ -17,7 +17,7 @@ import requests
 
 from config.environment import EMBEDDED_API_KEY, EMBEDDED_API_SECRET
 from config.settings import Settings
-from config.venues import Endpoints
+from config.venues import Endpoints, market_endpoints
 
 STATUS_TIMEOUT_S = 1.0
 ROOT = Path(__file__).resolve().parent.parent
@@ -67,24 +67,36 @@ class EmbeddedExchange:
         self.process.wait()
 
 
-def command_line(settings: Settings, log_file: Path, ready_fd: int) -> list[str]:
+def command_line(
+    settings: Settings, log_file: Path, ready_fd: int, kernel_mode: str = "ahead"
+) -> list[str]:
     """Return the command that starts the exchange; it holds no secret."""
     exchange = settings.exchange
     command = [sys.executable, "-m", "exchange", "--exit-with-parent"]
     command += ["--port", str(exchange.port), "--ready-fd", str(ready_fd)]
     command += ["--log-file", str(log_file), "--balance", str(exchange.balance_usd)]
     command += ["--maker-fee", str(exchange.maker_fee), "--taker-fee", str(exchange.taker_fee)]
-    if exchange.market == "capture":
+    for fault in exchange.faults:
+        command += ["--fault", fault]
+    if settings.venue.mode == "paper":
+        # Live prices, filled here: the mirror reads the venue that the feed reads.
+        source = market_endpoints(settings.venue)
+        command += ["--market", "live", "--symbols", ",".join(settings.trading.symbols)]
+        command += ["--upstream-rest", source.rest_url, "--upstream-stream", source.stream_url]
+    elif exchange.market == "capture":
         files = [str(Path(name).resolve()) for name in exchange.capture]
         command += ["--market", "capture", "--speed", exchange.speed, "--capture", *files]
     else:
         command += ["--market", "synthetic", "--symbols", ",".join(settings.trading.symbols)]
         command += ["--seed", str(exchange.seed), "--rate", str(exchange.rate)]
+        command += ["--regime", exchange.regime, "--kernels", kernel_mode]
     return command
 
 
-def start(settings: Settings, log_file: Path, timeout_s: float) -> EmbeddedExchange:
-    """Start the exchange and wait until it listens.
+def start(
+    settings: Settings, log_file: Path, timeout_s: float, kernel_mode: str = "ahead"
+) -> EmbeddedExchange:
+    """Start the exchange and wait until it listens; `kernel_mode` is that of the run.
 
     Raises:
         ExchangeError: it ended or said nothing in time; the message is its own last line.
@@ -95,7 +107,7 @@ def start(settings: Settings, log_file: Path, timeout_s: float) -> EmbeddedExcha
     environment["EXCHANGE_API_SECRET"] = EMBEDDED_API_SECRET
     try:
         process = subprocess.Popen(
-            command_line(settings, log_file, write_fd),
+            command_line(settings, log_file, write_fd, kernel_mode),
             cwd=ROOT,
             env=environment,
             stdin=subprocess.DEVNULL,

@@ -12,6 +12,7 @@ Nothing here imports numba unless "jit" is asked for.
 from __future__ import annotations
 
 import ctypes
+import fcntl
 import hashlib
 import importlib
 import importlib.metadata
@@ -35,6 +36,7 @@ KERNEL_GROUPS = (
     ("feed.loop",),
     ("engine.loop",),
     ("risk.loop",),
+    ("exchange.matching.entries",),
     (
         "shm.rings",
         "shm.histograms",
@@ -144,9 +146,14 @@ def ensure_built(cpu: str = "host") -> Path:
     if not linker:
         raise KernelError("no C compiler found (cc, gcc, clang): kernels cannot be linked")
     path.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=path.parent) as folder:
-        objects = _compile_groups(Path(folder), cpu)
-        link(objects, Path(folder), path, linker)
+    # Several processes may miss the library at once: one builds it, the others wait for that.
+    with (path.parent / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if is_built(cpu):
+            return path
+        with tempfile.TemporaryDirectory(dir=path.parent) as folder:
+            objects = _compile_groups(Path(folder), cpu)
+            link(objects, Path(folder), path, linker)
     _forget_old(path.parent.glob("kernels-*.so"), BUILDS_KEPT, {path})
     parts_kept = BUILDS_KEPT * len(KERNEL_GROUPS)
     _forget_old(path.parent.glob("part-*.o"), parts_kept, set(objects))

@@ -25,7 +25,7 @@ ALLOWED = {
     "engine": {"shm", "config", "runtime"},
     "risk": {"shm", "config", "runtime"},
     "executor": {"shm", "config", "runtime"},
-    "exchange": {"config", "runtime"},
+    "exchange": {"config", "runtime", "shm"},
     "supervisor": {"shm", "config", "runtime", *STAGES},
 }
 OURS = set(ALLOWED)
@@ -202,3 +202,22 @@ def test_exchange_imports_go_one_way(part: str) -> None:
         for name in imports_of(path):
             wrong = name.startswith(tuple(f"exchange.{other}" for other in above))
             assert not wrong, f"{path.relative_to(ROOT)} imports {name}"
+
+
+def test_only_the_matching_kernels_of_the_exchange_stand_on_shared_memory_tooling():
+    """Kernel files may import what is compiled; the layout beside them its field tables alone."""
+    kernels = {"entries", "levels", "queues"}
+    for path in tracked(".py"):
+        if path.relative_to(ROOT).parts[0] != "exchange":
+            continue
+        is_matching = path.parent.name == "matching"
+        allowed: tuple[str, ...] = ("shm.fields",) if is_matching else ()
+        if is_matching and path.stem in kernels:
+            allowed += ("shm.compiled", "shm.memory", "shm.views")
+        found = [name for name in imports_of(path) if name.split(".")[0] == "shm"]
+        wrong = [name for name in found if name != "shm" and not name.startswith(allowed or " ")]
+        assert not wrong, f"{path.relative_to(ROOT)} imports {wrong}"
+        imported = set(imports_of(path))
+        if path.stem not in kernels or not is_matching:
+            assert not imported & {f"exchange.matching.{name}" for name in kernels}, path
+            assert not imported & COMPILED_SIDE, path

@@ -1,22 +1,27 @@
-"""Answer REST requests under /fapi: routes, weights, authentication, headers, errors."""
+"""Answer REST requests under /fapi: routes, limits, security, headers, errors."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
-from urllib.parse import parse_qsl
 
 import orjson
 from aiohttp import web
 
+from exchange.api.answers import expect_nothing, internal_error
+from exchange.api.keys import Keys
 from exchange.api.limits import Limits
-from exchange.api.signing import Credentials, check_time, rest_payload
+from exchange.api.request_text import read_params
+from exchange.api.signing import check_time, rest_payload
+from exchange.api.trouble import Occasion, Plan, Trouble
 from exchange.errors import VenueError
 
 Params = Mapping[str, str]
 Handler = Callable[[Params], object]
 Weight = int | Callable[[Params], int]
+HALF_OPEN_S = 600.0  # an answer that never comes is waited for no longer
+LOCAL = "/local/"
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,8 +32,21 @@ class Route:
     path: str
     handler: Handler
     weight: Weight = 1
-    orders: int = 0
+    orders: Weight = 0
     security: str = "NONE"  # NONE, KEY or SIGNED
+
+
+UNKNOWN = Route("*", "", lambda params: None)
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """Be one request: its texts as received, and the parameters that they hold."""
+
+    api_key: str | None
+    query: str
+    body: str
+    params: Params
 
 
 class Rest:
@@ -36,49 +54,120 @@ class Rest:
 
     def __init__(
         self,
-        credentials: Credentials,
+        keys: Keys,
         limits: Limits,
         clock_ms: Callable[[], int],
         ack_latency_ms: float,
         on_refused: Callable[[Params, int], None],
+        trouble: Trouble,
     ) -> None:
-        self._credentials = credentials
+        self._keys = keys
         self._limits = limits
         self._clock_ms = clock_ms
         self._on_refused = on_refused
         self._ack_latency_s = ack_latency_ms / 1000
+        self._trouble = trouble
 
     def add_to(self, app: web.Application, routes: list[Route]) -> None:
         """Register the routes."""
         for route in routes:
-            app.router.add_route(route.method, route.path, self._bound(route))
+            app.router.add_route(
+                route.method, route.path, self._bound(route), expect_handler=expect_nothing
+            )
 
     def _bound(self, route: Route) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
+        if route.path.startswith(LOCAL):
+
+            async def handle_local(request: web.Request) -> web.Response:
+                return await self._answer_local(route, request)
+
+            return handle_local
+
         async def handle(request: web.Request) -> web.Response:
             return await self._answer(route, request)
 
         return handle
 
     async def _answer(self, route: Route, request: web.Request) -> web.Response:
-        # Venue: the signature covers the query as received, so the raw target is used.
-        query = request.raw_path.partition("?")[2]
-        body = await request.text() if request.can_read_body else ""
-        params = dict(parse_qsl(query, keep_blank_values=True))
-        params.update(parse_qsl(body, keep_blank_values=True))
-        weight = route.weight if isinstance(route.weight, int) else route.weight(params)
-        headers = self._limits.use(weight, route.orders)
+        try:
+            call = await _read(request)
+        except VenueError as error:
+            return self._response(route, self._charged(error))
+        plan = Plan()
+        if self._trouble.is_armed:
+            is_order = bool(route.orders)
+            occasion = Occasion("rest", route.path, route.method, call.params, is_order)
+            plan = self._trouble.plan(occasion)
+            await asyncio.sleep(plan.request_delay_s)
+            if plan.cut_before:
+                return await self._cut(request, plan.cut_before)
+        if plan.fills_before:
+            self._trouble.fill(call.params)
+        result = self._carry_out(route, call) if plan.is_carried_out else None
+        if plan.fills_after:
+            self._trouble.fill(call.params)
+        delay_s = plan.answer_delay_s
+        if route.security == "SIGNED" and route.method != "GET":
+            delay_s += self._ack_latency_s
+        response = self._response(route, plan.refusal or result)
+        if delay_s:
+            await asyncio.sleep(delay_s)
+        if plan.cut_after:
+            return await self._cut(request, plan.cut_after)
+        return response
+
+    async def unknown_path(self, request: web.Request) -> web.Response:
+        """Answer a path that does not exist, or not with this method."""
+        error = VenueError(-5000, path=request.path, method=request.method)
+        return self._response(UNKNOWN, self._charged(error))
+
+    def _charged(self, error: VenueError) -> VenueError:
+        """Charge a request that is refused anyway; return why it is refused."""
+        try:
+            self._limits.charge(1)
+        except VenueError as over:
+            return over
+        return error
+
+    def _carry_out(self, route: Route, call: Call) -> object:
+        """Return the result of a request, or the VenueError that refuses it."""
+        params = call.params
         try:
             try:
-                self._authorise(route, request, params, query, body)
+                weight = route.weight if isinstance(route.weight, int) else route.weight(params)
+                self._limits.charge(weight)
+                self._authorise(route, call)
+                orders = route.orders if isinstance(route.orders, int) else route.orders(params)
+                self._limits.charge_orders(orders)
             except VenueError as error:
                 if route.orders:
                     self._on_refused(params, error.code)
                 raise
-            result, status = route.handler(params), 200
+            return self._trouble.shown(route.path, params, route.handler(params))
         except VenueError as error:
-            result, status = error.as_json(), error.http_status
-        if self._ack_latency_s and route.security == "SIGNED" and route.method != "GET":
-            await asyncio.sleep(self._ack_latency_s)
+            return error
+        except Exception:
+            return internal_error(route.path)
+
+    def _authorise(self, route: Route, call: Call) -> None:
+        if route.security == "NONE":
+            return
+        key = self._keys.find(call.api_key)
+        if route.security == "KEY":
+            return
+        params = call.params
+        if not params.get("signature"):
+            raise VenueError(-1102, name="signature")
+        check_time(params, self._clock_ms())
+        key.check(rest_payload(call.query, call.body), params["signature"])
+
+    def _response(self, route: Route, result: object) -> web.Response:
+        headers = self._limits.headers(bool(route.orders))
+        status = 200
+        if isinstance(result, VenueError):
+            if result.retry_at_ms:
+                headers["Retry-After"] = str(self._limits.retry_after_s(result))
+            status, result = result.http_status, result.as_json()
         return web.Response(
             body=orjson.dumps(result),
             status=status,
@@ -86,21 +175,37 @@ class Rest:
             content_type="application/json",
         )
 
-    def _authorise(
-        self, route: Route, request: web.Request, params: Params, query: str, body: str
-    ) -> None:
-        if route.security == "NONE":
-            return
-        self._credentials.check_key(request.headers.get("X-MBX-APIKEY"))
-        if route.security == "KEY":
-            return
-        if not params.get("signature"):
-            raise VenueError(-1102, name="signature")
-        check_time(params, self._clock_ms())
-        self._credentials.check_signature(rest_payload(query, body), params["signature"])
+    async def _answer_local(self, route: Route, request: web.Request) -> web.Response:
+        """Answer what the venue does not have: no limits, no signatures, no faults."""
+        query = request.raw_path.partition("?")[2]
+        body = await request.text()
+        params = read_params(query, "", "")
+        if body:
+            params["body"] = body
+        result = route.handler(params)
+        return web.Response(body=orjson.dumps(result), content_type="application/json")
+
+    async def _cut(self, request: web.Request, way: str) -> web.Response:
+        """Break the connection; what is returned reaches nobody."""
+        transport = request.transport
+        if transport is not None:
+            self._trouble.connections.cut_transport(transport, way)
+        if way == "connection_half_open":
+            await asyncio.sleep(HALF_OPEN_S)
+        return web.Response(status=503)
 
 
-async def unknown_path(request: web.Request) -> web.Response:
-    """Answer a path that does not exist."""
-    error = VenueError(-5000, path=request.path, method=request.method)
-    return web.json_response(error.as_json(), status=error.http_status)
+async def _read(request: web.Request) -> Call:
+    """Return a request's texts and parameters; raise VenueError for what is malformed."""
+    # Venue: the signature covers query and body as received, so they are kept undecoded.
+    query = request.raw_path.partition("?")[2]
+    body = ""
+    if request.can_read_body:
+        try:
+            body = (await request.read()).decode("utf-8", "surrogateescape")
+        except web.HTTPRequestEntityTooLarge:
+            raise VenueError.saying(-1100, "The request body is too large.", 413) from None
+        if body and request.method == "GET":
+            raise VenueError.saying(-1130, "A GET request takes no body.")
+    params = read_params(query, body, request.headers.get("Content-Type", ""))
+    return Call(request.headers.get("X-MBX-APIKEY"), query, body, params)

@@ -1,41 +1,53 @@
-"""Print what is not an order: exchange information, depth, account, positions, balances."""
+"""Print what the market is: exchange information, depth, best prices, day statistics, trades."""
 
 from __future__ import annotations
 
-from exchange.api.limits import RATE_LIMITS
-from exchange.instruments import Instrument, fixed_e8, scaled_text
+from collections.abc import Iterable
+
+from exchange.instruments import Instrument, scaled_text
 from exchange.markets.market import DepthView
-from exchange.trading.account import Position
-from exchange.trading.desk import OPEN_ORDERS_MAX, Desk
-from exchange.trading.entry import PERCENT_DOWN, PERCENT_UP
+from exchange.streams.bars import Bar
+from exchange.streams.events import average_text, cost_text, day_open_ms, percent_text
+from exchange.streams.tape import Aggregate, Print
+from exchange.trading.filters import SymbolFilters
 
-MAX_NOTIONAL = "100000000"
+ORDER_TYPES = [
+    *("LIMIT", "MARKET", "STOP", "STOP_MARKET", "TAKE_PROFIT", "TAKE_PROFIT_MARKET"),
+    "TRAILING_STOP_MARKET",
+]
+TIMES_IN_FORCE = ["GTC", "IOC", "FOK", "GTX", "GTD"]
+PROOF_OF_WORK = frozenset({"BTC", "BCH", "DOGE", "ETC", "LTC"})
+ONBOARD_MS = 1_569_398_400_000  # when the venue began
+DELIVERY_MS = 4_133_404_800_000  # the venue's date of contracts that are never delivered
 
 
-def exchange_info_json(instruments: dict[str, Instrument], now_ms: int) -> dict[str, object]:
+def exchange_info_json(
+    filters: Iterable[SymbolFilters], rate_limits: list[dict[str, object]], now_ms: int
+) -> dict[str, object]:
     """Return the body of exchangeInfo."""
     return {
         "timezone": "UTC",
         "serverTime": now_ms,
         "futuresType": "U_MARGINED",
-        "rateLimits": RATE_LIMITS,
+        "rateLimits": rate_limits,
         "exchangeFilters": [],
         "assets": [{"asset": "USDT", "marginAvailable": True, "autoAssetExchange": "-10000"}],
-        "symbols": [_symbol_json(i) for i in instruments.values()],
+        "symbols": [_symbol_json(row) for row in filters],
     }
 
 
-def _symbol_json(i: Instrument) -> dict[str, object]:
+def _symbol_json(row: SymbolFilters) -> dict[str, object]:
+    i = row.instrument
     return {
         "symbol": i.symbol,
         "pair": i.symbol,
         "contractType": "PERPETUAL",
-        "deliveryDate": 4133404800000,
-        "onboardDate": 1569398400000,
+        "deliveryDate": DELIVERY_MS,
+        "onboardDate": ONBOARD_MS,
         "status": "TRADING",
         "maintMarginPercent": "2.5000",
         "requiredMarginPercent": "5.0000",
-        "baseAsset": i.symbol.removesuffix("USDT"),
+        "baseAsset": i.base_asset,
         "quoteAsset": "USDT",
         "marginAsset": "USDT",
         "pricePrecision": i.price_decimals,
@@ -43,38 +55,17 @@ def _symbol_json(i: Instrument) -> dict[str, object]:
         "baseAssetPrecision": 8,
         "quotePrecision": 8,
         "underlyingType": "COIN",
-        "underlyingSubType": [],
+        "underlyingSubType": ["PoW" if i.base_asset in PROOF_OF_WORK else "Layer-1"],
+        "settlePlan": 0,
         "triggerProtect": "0.0500",
         "liquidationFee": "0.012500",
-        "marketTakeBound": "0.05",
+        "marketTakeBound": scaled_text(i.take_bound_e4 // 100, 2),
         "maxMoveOrderLimit": 10000,
-        "filters": _filters_json(i),
-        "orderTypes": ["LIMIT", "MARKET"],
-        "timeInForce": ["GTC", "IOC", "FOK", "GTX"],
+        "filters": row.as_json(),
+        "orderTypes": ORDER_TYPES,
+        "timeInForce": TIMES_IN_FORCE,
+        "permissionSets": ["GRID", "COPY"],
     }
-
-
-def _filters_json(i: Instrument) -> list[dict[str, object]]:
-    lots = {"minQty": i.quantity_text(1), "stepSize": i.quantity_text(1)}
-    return [
-        {
-            "filterType": "PRICE_FILTER",
-            "minPrice": i.price_text(1),
-            "maxPrice": i.price_text(max(i.base_tick, 100_000) * 100),
-            "tickSize": i.price_text(1),
-        },
-        {"filterType": "LOT_SIZE", "maxQty": i.quantity_text(i.lot_max), **lots},
-        {"filterType": "MARKET_LOT_SIZE", "maxQty": i.quantity_text(i.lot_max), **lots},
-        {"filterType": "MAX_NUM_ORDERS", "limit": OPEN_ORDERS_MAX},
-        {"filterType": "MAX_NUM_ALGO_ORDERS", "limit": 10},
-        {"filterType": "MIN_NOTIONAL", "notional": str(i.min_notional)},
-        {
-            "filterType": "PERCENT_PRICE",
-            "multiplierUp": scaled_text(PERCENT_UP * 100, 4),
-            "multiplierDown": scaled_text(PERCENT_DOWN * 100, 4),
-            "multiplierDecimal": "4",
-        },
-    ]
 
 
 def depth_json(i: Instrument, view: DepthView, now_ms: int) -> dict[str, object]:
@@ -88,138 +79,72 @@ def depth_json(i: Instrument, view: DepthView, now_ms: int) -> dict[str, object]
     }
 
 
-def _margins_json(desk: Desk, symbol: str) -> dict[str, object]:
-    account = desk.account
-    held = account.position_margin_e8(symbol)
-    total = account.initial_margin_e8(symbol, desk.register.open_orders(symbol))
+def book_ticker_json(i: Instrument, view: DepthView) -> dict[str, object]:
+    """Return a row of ticker/bookTicker; zeros stand for an empty side."""
+    bid = view.bids[0] if view.bids else (0, 0)
+    ask = view.asks[0] if view.asks else (0, 0)
     return {
-        "initialMargin": fixed_e8(total),
-        "maintMargin": fixed_e8(account.maintenance_e8(symbol)),
-        "positionInitialMargin": fixed_e8(held),
-        "openOrderInitialMargin": fixed_e8(total - held),
+        "symbol": i.symbol,
+        "bidPrice": i.price_text(bid[0]),
+        "bidQty": i.quantity_text(bid[1]),
+        "askPrice": i.price_text(ask[0]),
+        "askQty": i.quantity_text(ask[1]),
+        "time": view.time_ms,
+        "lastUpdateId": view.last_update_id,
     }
 
 
-def position_json(desk: Desk, symbol: str, version: int) -> dict[str, object]:
-    """Return a row of positionRisk in the layout of version 2 or 3."""
-    position = desk.account.positions[symbol]
-    mark = desk.account.mark_tick(symbol)
-    row: dict[str, object] = {
-        "symbol": symbol,
-        "positionSide": "BOTH",
-        "positionAmt": position.instrument.quantity_text(position.quantity_lot),
-        "entryPrice": position.entry_text(),
-        "breakEvenPrice": position.entry_text(),
-        "markPrice": position.instrument.price_text(mark),
-        "unRealizedProfit": fixed_e8(position.unrealised_e8(mark)),
-        "liquidationPrice": "0",
-        "isolatedMargin": "0.00000000",
-        "notional": fixed_e8(position.notional_e8(mark)),
-        "isolatedWallet": "0",
-        "updateTime": position.updated_ms,
+def price_json(i: Instrument, price_tick: int, time_ms: int) -> dict[str, object]:
+    """Return a row of ticker/price."""
+    return {"symbol": i.symbol, "price": i.price_text(price_tick), "time": time_ms}
+
+
+def day_json(i: Instrument, day: Bar, last_lot: int, now_ms: int) -> dict[str, object]:
+    """Return a row of ticker/24hr."""
+    change = day.close - day.open
+    return {
+        "symbol": i.symbol,
+        "priceChange": i.price_text(change),
+        "priceChangePercent": percent_text(change, day.open),
+        "weightedAvgPrice": average_text(i, day),
+        "lastPrice": i.price_text(day.close),
+        "lastQty": i.quantity_text(last_lot),
+        "openPrice": i.price_text(day.open),
+        "highPrice": i.price_text(day.high),
+        "lowPrice": i.price_text(day.low),
+        "volume": i.quantity_text(day.volume_lot),
+        "quoteVolume": cost_text(i, day.cost),
+        "openTime": day_open_ms(now_ms),
+        "closeTime": now_ms,
+        "firstId": day.first_id,
+        "lastId": day.last_id,
+        "count": day.count,
     }
-    if version == 2:
-        row.update(
-            leverage=str(position.leverage),
-            maxNotionalValue=MAX_NOTIONAL,
-            marginType="cross",
-            isAutoAddMargin="false",
-        )
-    else:
-        row.update(marginAsset="USDT", adl=0, bidNotional="0", askNotional="0")
-        row.update(_margins_json(desk, symbol))
-    return row
 
 
-def account_json(desk: Desk, version: int) -> dict[str, object]:
-    """Return the body of account in the layout of version 2 or 3."""
-    totals = _totals(desk)
-    asset: dict[str, object] = {
-        "asset": "USDT",
-        **{name[0].lower() + name[1:]: value for name, value in totals.items()},
-        "updateTime": desk.account.updated_ms,
+def trade_json(i: Instrument, trade: Print) -> dict[str, object]:
+    """Return a row of trades and historicalTrades."""
+    return {
+        "id": trade.trade_id,
+        "price": i.price_text(trade.price_tick),
+        "qty": i.quantity_text(trade.quantity_lot),
+        "quoteQty": cost_text(i, trade.price_tick * trade.quantity_lot),
+        "time": trade.time_ms,
+        "isBuyerMaker": trade.buyer_is_maker,
+        "isRPITrade": False,
     }
-    body: dict[str, object] = {f"total{name}": value for name, value in totals.items()}
-    for name in ("AvailableBalance", "MaxWithdrawAmount"):
-        body[name[0].lower() + name[1:]] = body.pop(f"total{name}")
-    held = desk.account.positions.values()
-    if version == 2:
-        body.update(feeTier=0, canTrade=True, canDeposit=True, canWithdraw=True)
-        body.update(updateTime=0, multiAssetsMargin=False, tradeGroupId=-1)
-        asset["marginAvailable"] = True
-        positions = [_account_position_json(desk, p, version) for p in held]
-    else:
-        # Venue: "Account Information V3" lists only symbols with a position or an open order.
-        positions = [
-            _account_position_json(desk, p, version)
-            for p in held
-            if p.quantity_lot or desk.register.open_orders(p.instrument.symbol)
-        ]
-    return {**body, "assets": [asset], "positions": positions}
 
 
-def _account_position_json(desk: Desk, position: Position, version: int) -> dict[str, object]:
-    symbol = position.instrument.symbol
-    mark = desk.account.mark_tick(symbol)
-    row: dict[str, object] = {
-        "symbol": symbol,
-        "positionSide": "BOTH",
-        "positionAmt": position.instrument.quantity_text(position.quantity_lot),
-        "unrealizedProfit": fixed_e8(position.unrealised_e8(mark)),
-        "isolatedMargin": "0.00000000",
-        "notional": fixed_e8(position.notional_e8(mark)),
-        "isolatedWallet": "0",
-        "updateTime": position.updated_ms,
-        **_margins_json(desk, symbol),
+def aggregate_json(i: Instrument, row: Aggregate) -> dict[str, object]:
+    """Return a row of aggTrades."""
+    quantity = i.quantity_text(row.quantity_lot)
+    return {
+        "a": row.aggregate_id,
+        "p": i.price_text(row.price_tick),
+        "q": quantity,
+        "nq": quantity,
+        "f": row.first_id,
+        "l": row.last_id,
+        "T": row.time_ms,
+        "m": row.buyer_is_maker,
     }
-    if version == 2:
-        row.update(
-            leverage=str(position.leverage),
-            isolated=False,
-            entryPrice=position.entry_text(),
-            breakEvenPrice=position.entry_text(),
-            maxNotional=MAX_NOTIONAL,
-            bidNotional="0",
-            askNotional="0",
-        )
-    return row
-
-
-def _totals(desk: Desk) -> dict[str, str]:
-    account = desk.account
-    initial = desk.initial_margin_e8()
-    held = sum(account.position_margin_e8(s) for s in account.positions)
-    unrealised = account.unrealised_e8()
-    available = max(0, account.wallet_e8 + unrealised - initial)
-    amounts = {
-        "InitialMargin": initial,
-        "MaintMargin": sum(account.maintenance_e8(s) for s in account.positions),
-        "WalletBalance": account.wallet_e8,
-        "UnrealizedProfit": unrealised,
-        "MarginBalance": account.wallet_e8 + unrealised,
-        "PositionInitialMargin": held,
-        "OpenOrderInitialMargin": initial - held,
-        "CrossWalletBalance": account.wallet_e8,
-        "CrossUnPnl": unrealised,
-        "AvailableBalance": available,
-        "MaxWithdrawAmount": min(available, max(0, account.wallet_e8)),
-    }
-    return {name: fixed_e8(value) for name, value in amounts.items()}
-
-
-def balance_json(desk: Desk) -> list[dict[str, object]]:
-    """Return the body of balance."""
-    totals = _totals(desk)
-    return [
-        {
-            "accountAlias": "embedded",
-            "asset": "USDT",
-            "balance": totals["WalletBalance"],
-            "crossWalletBalance": totals["CrossWalletBalance"],
-            "crossUnPnl": totals["CrossUnPnl"],
-            "availableBalance": totals["AvailableBalance"],
-            "maxWithdrawAmount": totals["MaxWithdrawAmount"],
-            "marginAvailable": True,
-            "updateTime": desk.account.updated_ms,
-        }
-    ]

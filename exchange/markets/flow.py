@@ -1,8 +1,9 @@
 """Model the order flow of a synthetic market: when the next event comes and what it is.
 
-Arrivals excite one another (Hawkes process with an exponential kernel); the traders follow a fair
-value with short trends (Ornstein-Uhlenbeck drift) and rare impulses. Makers quote around it, stale
-quotes are swept, and the book's imbalance leans with the trend.
+Arrivals excite one another (Hawkes process with an exponential kernel). Makers quote around a fair
+value made of the common factor and the symbol's own noise; the touch stays where it is until the
+fair value has left it by `STICKY_BPS`, then stale quotes are pulled or swept and the gap is closed.
+Takers' sides persist: two slow chains, a short and a long one, hold the side that orders split.
 """
 
 from __future__ import annotations
@@ -12,24 +13,26 @@ import random
 from dataclasses import dataclass
 
 from exchange.instruments import Instrument
-from exchange.matching.ladder import BUY, SELL
-from exchange.matching.plain_book import Book, RestingOrder
+from exchange.markets.regimes import BPS, Weather
+from exchange.markets.shape import TOUCH_ORDERS, Shape
+from exchange.matching.book import MatchingBook
+from exchange.matching.layout import BUY, SELL
+from exchange.matching.resting import RestingOrder
 
 BRANCHING = 0.6  # share of the events that others have caused
 DECAY = 12.0  # 1/s, so a cluster lasts about 0.2 s
 EXCITATION_MAX = 4_000.0  # events/s
-NOISE = 0.00004  # per sqrt(s): 0.03 % in a minute
-TREND_S = 20.0  # how long a trend keeps half of itself, roughly
-TREND = 0.000022  # per s, standard deviation of the drift: 0.09 % in a minute
-IMPULSE_EVERY_S = 240.0
-IMPULSE_S = (8.0, 18.0)
-IMPULSE_MOVE = (0.002, 0.004)
-IMPULSE_ACTIVITY = 10.0  # how much busier the market is meanwhile
-LEVELS_MIN = 280  # a thinner side gets far quotes and loses only its touch
-LEVELS_KEEP = 210  # a side as thin as this is not cancelled at all
-MAKER_LEAN = 0.4  # bounds of the log odds of buying: makers keep both sides filled
-TAKER_LEAN = 2.0
-PULL_S = 7_200.0  # the fair value returns to its start within hours
+URGENCY = 40.0  # how much sooner something comes while the touch is stale or the spread wide
+STICKY_BPS = 0.7
+LEVELS_WANTED = 600  # a thinner side gets far quotes
+LEVELS_MIN = 430  # a side as thin as this loses no level but at its touch
+ORDERS_WANTED = 1_300
+TOUCH_LEAN = 1.2  # log odds of joining the heavier side, per sticky distance of the fair value
+SIDE_SHORT = (0.15, 0.60)  # weight and memory of a taker's side, by trades
+SIDE_LONG = (0.36, 0.98)
+TREND_LEAN = 0.4  # how often a long run of takers goes with the drift
+TAKER_SIGMA = 2.1  # of the logarithm of a taker's size
+SWEEP_SHARE = 0.35  # of the events at a stale touch; the rest pull quotes
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,25 +45,24 @@ class Action:
 
 
 class Flow:
-    """Draw the events of one symbol; all randomness comes from one seeded generator."""
+    """Draw the events of one symbol; all randomness comes from seeded generators."""
 
-    def __init__(self, instrument: Instrument, seed: int, rate: float) -> None:
+    def __init__(self, instrument: Instrument, seed: int, rate: float, chain: str) -> None:
         self._random = random.Random(f"{seed}/{instrument.symbol}")
         self._instrument = instrument
-        self._base_rate = rate * (1.0 - BRANCHING)
+        self.weather = Weather(seed, chain)
+        self.shape = Shape(instrument, self._random)
+        self._rate = rate
         self._excitation = 0.0
         self._log_start = math.log(instrument.base_tick)
+        self._log_own = 0.0
         self._log_fair = self._log_start
-        self._trend = 0.0
-        self._impulse = 0.0
-        self._impulse_end_s = 0.0
-        self._next_impulse_s = self._random.expovariate(1.0 / IMPULSE_EVERY_S)
+        self._sides = [BUY, SELL]  # the held sides of the short and of the long chain
+        self._chased = 0  # the side that fair value and touch are catching up with, 0 for none
+        self._spread_tick = 1
         self._next_id = 1
         self._live: list[RestingOrder] = []
-        width_tick = instrument.base_tick * 0.0015
-        self._near_tick = 1.5
-        self._middle_tick = max(8.0, width_tick / 12.0)
-        self._far_tick = max(120.0, width_tick / 2.0)
+        self._sticky_tick = max(0.6, STICKY_BPS * BPS * instrument.base_tick)
         self.time_s = 0.0
 
     @property
@@ -69,123 +71,179 @@ class Flow:
         return math.exp(self._log_fair)
 
     def seed_orders(self) -> list[RestingOrder]:
-        """Return the orders of the opening book, 420 levels a side."""
+        """Return the orders of the opening book."""
+        depth = self.weather.regime.depth
         orders = []
         for side in (BUY, SELL):
-            price = int(self.fair_tick) + (1 if side == SELL else 0)
-            for rank in range(420):
-                orders.append(self._order(side, price, self._size(1.0 + rank / 60)))
-                gap = 1 if rank < 12 else 1 + int(self._random.expovariate(4 / self._middle_tick))
-                price -= side * gap
+            best = int(self.fair_tick) + (1 if side == SELL else 0)
+            for distance in self.shape.opening_ticks():
+                price = best - side * distance
+                if price < 1:
+                    break
+                for _ in range(round(TOUCH_ORDERS) if distance == 0 else 1):
+                    orders.append(self._order(side, price, self.shape.size(distance, depth)))
         return orders
 
-    def advance(self) -> float:
+    def advance(self, bid: int, ask: int) -> float:
         """Move to the next event; return its time in seconds of market time."""
         start_s = self.time_s
+        urgent = self._follow(bid, ask) != 0 or ask - bid > self._spread_tick
         while True:
-            bound = self._intensity()
+            bound = self._intensity(urgent)
             step_s = self._random.expovariate(bound)
             self.time_s += step_s
             self._excitation *= math.exp(-DECAY * step_s)
-            if self._random.random() * bound <= self._intensity():
+            if self._random.random() * bound <= self._intensity(urgent):
                 break
-        self._excitation = min(self._excitation + BRANCHING * DECAY, EXCITATION_MAX)
+        if not urgent:
+            self._excitation = min(self._excitation + BRANCHING * DECAY, EXCITATION_MAX)
         self._move_fair(self.time_s - start_s)
         return self.time_s
 
-    def act(self, book: Book) -> Action:
+    def act(self, book: MatchingBook) -> Action:
         """Return what the traders do now, given the book."""
-        bid, ask = book.bids.best(), book.asks.best()
-        fair = self.fair_tick
+        bid, bid_lot, ask, ask_lot = book.quote()
         if not bid or not ask:
-            return self._quote(BUY if not bid else SELL, bid, ask, fair, far=False)
-        gap_tick = fair - (bid + ask) / 2
+            return self._open_side(BUY if not bid else SELL, bid, ask)
+        if self._follow(bid, ask):
+            return self._at_stale_touch(book, self._chased, bid, ask)
+        if ask - bid > self._spread_tick and self._random.random() < 0.9:
+            return self._close_spread(bid, ask)
+        regime = self.weather.regime
         draw = self._random.random()
-        stale = abs(gap_tick) > 1.5 + (ask - bid) / 2
-        if draw < (0.25 if stale else 0.09):
-            return self._take(book, bid, ask, gap_tick)
-        if draw < 0.50:
-            victim = self._victim(book, gap_tick)
+        if draw < regime.taker_share:
+            return self._take(bid, ask)
+        full = self.shape.best_lot * regime.depth
+        # Cancels and adds balance at the wanted number of orders; a touch that is much too thick
+        # for the regime sheds some first.
+        cancels = max(0.3, min(0.56, 0.48 * book.order_count / ORDERS_WANTED))
+        if bid_lot + ask_lot > 3.5 * full:
+            cancels = 0.6
+        if draw < regime.taker_share + cancels * (1.0 - regime.taker_share):
+            victim = self._victim(book, (bid + ask) / 2.0)
             if victim is not None:
                 return Action(victim, rests=False, cancel=True)
-        levels_bid, levels_ask = len(book.bids), len(book.asks)
-        thinnest = min(levels_bid, levels_ask)
-        if draw > (0.92 if thinnest > LEVELS_KEEP else 0.75) and thinnest < LEVELS_MIN:
-            thin = BUY if levels_bid < levels_ask else SELL
-            return self._quote(thin, bid, ask, fair, far=True)
-        side = BUY if self._random.random() < self._lean(-gap_tick, MAKER_LEAN) else SELL
-        return self._quote(side, bid, ask, fair, far=False)
+        return self._add(book, bid, ask, min(bid_lot, ask_lot) < full)
 
-    def _intensity(self) -> float:
-        busy = IMPULSE_ACTIVITY if self.time_s < self._impulse_end_s else 1.0
-        return self._base_rate * busy + self._excitation
+    def adopt(self, orders: list[RestingOrder]) -> None:
+        """Take orders over as live ones."""
+        self._live.extend(orders)
+
+    def _intensity(self, urgent: bool) -> float:
+        base = self._rate * self.weather.regime.activity * (1.0 - BRANCHING)
+        return base * (URGENCY if urgent else 1.0) + self._excitation
 
     def _move_fair(self, step_s: float) -> None:
-        gauss = self._random.gauss
-        self._trend += -self._trend * step_s / TREND_S + TREND * math.sqrt(
-            2.0 * step_s / TREND_S
-        ) * gauss(0.0, 1.0)
-        if self.time_s >= self._next_impulse_s:
-            length_s = self._random.uniform(*IMPULSE_S)
-            direction = 1.0 if self._random.random() < 0.5 else -1.0
-            self._impulse = direction * self._random.uniform(*IMPULSE_MOVE) / length_s
-            self._impulse_end_s = self.time_s + length_s
-            self._next_impulse_s = self._impulse_end_s + self._random.expovariate(
-                1.0 / IMPULSE_EVERY_S
-            )
-        drift = self._trend + (self._log_start - self._log_fair) / PULL_S
-        if self.time_s < self._impulse_end_s:
-            drift += self._impulse
-        self._log_fair += drift * step_s + NOISE * math.sqrt(step_s) * gauss(0.0, 1.0)
+        common = self._instrument.beta * self.weather.advance(self.time_s)
+        # The symbol's own noise comes with its events, not with time: busy spells move more.
+        regime = self.weather.regime
+        share = 0.5 * step_s + 0.5 / (self._rate * regime.activity)
+        sigma = self._instrument.volatility * self.weather.volatility
+        self._log_own += sigma * math.sqrt(share) * self._random.gauss(0.0, 1.0)
+        self._log_own -= self._log_own * step_s / 7_200.0
+        self._log_fair = self._log_start + common + self._log_own
 
-    def _lean(self, gap_tick: float, bound: float) -> float:
-        """Return the probability of a buy: the trend and the distance to the fair value."""
-        pull = self._drift() / TREND * 0.35 + gap_tick / self._middle_tick
-        pull = max(-bound, min(bound, pull))
-        return 1.0 / (1.0 + math.exp(-pull))
+    def _follow(self, bid: int, ask: int) -> int:
+        """Return BUY while cheap asks are being taken away, SELL while dear bids are, else 0.
 
-    def _drift(self) -> float:
-        return self._trend + (self._impulse if self.time_s < self._impulse_end_s else 0.0)
+        It begins when the fair value has left the touch by the sticky distance, and ends when the
+        touch has reached the fair value.
+        """
+        fair = self.fair_tick
+        if ask and fair > ask + self._sticky_tick:
+            self._chased = BUY
+        elif bid and fair < bid - self._sticky_tick:
+            self._chased = SELL
+        elif self._chased and (ask >= fair if self._chased == BUY else bid <= fair):
+            self._chased = 0
+        return self._chased
 
-    def _take(self, book: Book, bid: int, ask: int, gap_tick: float) -> Action:
-        side = BUY if self._random.random() < self._lean(2.0 * gap_tick, TAKER_LEAN) else SELL
+    def _at_stale_touch(self, book: MatchingBook, side: int, bid: int, ask: int) -> Action:
+        """Sweep what the fair value has passed, or pull it."""
         best = ask if side == BUY else bid
-        beyond = side * (self.fair_tick - best)
-        if beyond >= 0:
-            # A stale quote is swept up to the fair value.
-            limit = best + side * int(beyond)
-            wanted = self._size(6.0 + min(beyond, 60.0))
+        if self._random.random() < SWEEP_SHARE:
+            limit = max(1, math.floor(self.fair_tick) if side == BUY else math.ceil(self.fair_tick))
+            wanted = self.shape.taker_lot(TAKER_SIGMA, 12.0)
             return Action(self._order(side, limit, wanted), rests=False, cancel=False)
-        return Action(self._order(side, best, self._size(0.35)), rests=False, cancel=False)
+        victim = book.first_order(-side, 0)
+        if victim is None:  # only clients rest there: somebody takes them
+            return Action(self._order(side, best, self.shape.best_lot), rests=False, cancel=False)
+        return Action(victim, rests=False, cancel=True)
 
-    def _quote(self, side: int, bid: int, ask: int, fair: float, far: bool) -> Action:
-        draw = self._random.random()
-        if far:
-            distance = self._random.uniform(self._middle_tick, 2.5 * LEVELS_MIN)
-        elif ask - bid > 2 and draw < 0.85:
-            distance = 0.0  # a wide spread is closed first
+    def _close_spread(self, bid: int, ask: int) -> Action:
+        """Quote inside a wide spread, on the side that is farther from the fair value."""
+        regime = self.weather.regime
+        if regime.spread_bps:
+            wanted = regime.spread_bps * BPS * self.fair_tick
+            self._spread_tick = 1 + int(self._random.expovariate(1.0 / wanted))
         else:
-            scale = self._near_tick if draw < 0.6 else self._middle_tick
-            distance = self._random.expovariate(1.0 / (scale if draw < 0.9 else self._far_tick))
-        price = round(fair - side * (0.5 + distance))
-        # Makers do not cross: a price on the other side is pulled back to one tick before it.
+            self._spread_tick = 1
+        fair = self.fair_tick
+        side = BUY if fair - bid > ask - fair else SELL
+        half = self._spread_tick / 2.0
+        if side == BUY:
+            price = max(bid + 1, min(ask - self._spread_tick, math.floor(fair - half + 1.0)))
+        else:
+            price = min(ask - 1, max(bid + self._spread_tick, math.ceil(fair + half - 1.0)))
+        price = max(bid + 1, min(ask - 1, price))
+        return self._rest(side, price, self.shape.size(0, regime.depth))
+
+    def _take(self, bid: int, ask: int) -> Action:
+        side = self._taker_side((bid + ask) / 2.0)
+        order = self._order(side, ask if side == BUY else bid, self.shape.taker_lot(TAKER_SIGMA))
+        return Action(order, rests=False, cancel=False)
+
+    def _taker_side(self, middle: float) -> int:
+        """Return the next taker's side: a held one, or the one that the fair value suggests."""
+        draw = self._random.random
+        for index, (_, memory) in enumerate((SIDE_SHORT, SIDE_LONG)):
+            if draw() > memory:
+                self._sides[index] = BUY if draw() < self._trend_odds(index) else SELL
+        weight = draw()
+        if weight < SIDE_SHORT[0]:
+            return self._sides[0]
+        if weight < SIDE_SHORT[0] + SIDE_LONG[0]:
+            return self._sides[1]
+        return BUY if draw() < self._gap_odds(middle) else SELL
+
+    def _trend_odds(self, index: int) -> float:
+        if index == 0:
+            return 0.5
+        drift, noise = self.weather.drift, self.weather.volatility
+        return 0.5 + TREND_LEAN * math.tanh(2.0 * drift / noise)
+
+    def _gap_odds(self, middle: float) -> float:
+        pull = TOUCH_LEAN * (self.fair_tick - middle) / self._sticky_tick
+        return 1.0 / (1.0 + math.exp(-max(-4.0, min(4.0, pull))))
+
+    def _add(self, book: MatchingBook, bid: int, ask: int, is_thin: bool) -> Action:
+        draw = self._random.random()
+        counts = book.level_count(BUY), book.level_count(SELL)
+        if min(counts) < LEVELS_WANTED and draw < (0.35 if min(counts) > LEVELS_MIN else 0.7):
+            side = BUY if counts[0] < counts[1] else SELL
+            distance = self.shape.far_tick()
+        else:
+            side = BUY if self._random.random() < self._gap_odds((bid + ask) / 2.0) else SELL
+            distance = 0 if draw > (0.45 if is_thin else 0.8) else self.shape.distance_tick()
+        price = max(1, (bid if side == BUY else ask) - side * distance)
+        return self._rest(side, price, self.shape.size(distance, self.weather.regime.depth))
+
+    def _open_side(self, side: int, bid: int, ask: int) -> Action:
+        """Quote on a side that is empty."""
+        price = round(self.fair_tick - 0.5 * side)
         if side == BUY and ask:
             price = min(price, ask - 1)
         elif side == SELL and bid:
             price = max(price, bid + 1)
-        lean = math.tanh(self._drift() / TREND) * side
-        order = self._order(side, max(1, price), self._size((1.0 + 0.6 * lean) + distance / 200))
-        self._live.append(order)
-        return Action(order, rests=True, cancel=False)
+        return self._rest(side, max(1, price), self.shape.size(0, self.weather.regime.depth))
 
-    def _victim(self, book: Book, gap_tick: float) -> RestingOrder | None:
-        """Return the order to cancel: often at the threatened touch, else any live one."""
-        if self._random.random() < 0.35:
-            side = SELL if self._random.random() < self._lean(gap_tick, MAKER_LEAN) else BUY
-            ladder = book.own(side)
-            level = ladder.levels[ladder.nth(int(self._random.expovariate(0.4)))]
-            for order in level.orders.values():
-                if order.owner == 0 and len(ladder) > LEVELS_KEEP:
+    def _victim(self, book: MatchingBook, middle: float) -> RestingOrder | None:
+        """Return the order to cancel: often near the touch, else any live one."""
+        if self._random.random() < 0.3:
+            side = SELL if self._random.random() < self._gap_odds(middle) else BUY
+            if book.level_count(side) > LEVELS_MIN:
+                order = book.first_order(side, int(self._random.expovariate(0.8)))
+                if order is not None:
                     return order
         live = self._live
         for _ in range(8):
@@ -193,29 +251,25 @@ class Flow:
                 return None
             index = int(self._random.random() * len(live))
             order = live[index]
-            if order.remaining_lot > 0 and _is_needed(book, order):
+            if order.slot >= 0 and _is_needed(book, order):
                 continue
             live[index] = live[-1]
             live.pop()
-            if order.remaining_lot > 0:
+            if order.slot >= 0:
                 return order
         return None
 
-    def adopt(self, orders: list[RestingOrder]) -> None:
-        """Take orders over as live ones."""
-        self._live.extend(orders)
+    def _rest(self, side: int, price_tick: int, quantity_lot: int) -> Action:
+        order = self._order(side, price_tick, quantity_lot)
+        self._live.append(order)
+        return Action(order, rests=True, cancel=False)
 
     def _order(self, side: int, price_tick: int, quantity_lot: int) -> RestingOrder:
         self._next_id += 1
         # Negative ids keep the flow's orders apart from the clients'.
         return RestingOrder(-self._next_id, side, price_tick, quantity_lot)
 
-    def _size(self, scale: float) -> int:
-        draw = self._random.lognormvariate(0.0, 0.9)
-        return max(1, int(self._instrument.typical_lot * scale * draw))
 
-
-def _is_needed(book: Book, order: RestingOrder) -> bool:
+def _is_needed(book: MatchingBook, order: RestingOrder) -> bool:
     """Tell whether a thin side would lose a level with this order."""
-    ladder = book.own(order.side)
-    return len(ladder) < LEVELS_MIN and len(ladder.levels[order.price_tick].orders) == 1
+    return book.level_count(order.side) < LEVELS_MIN and book.companions(order.slot) == 1

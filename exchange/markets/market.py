@@ -7,7 +7,9 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from exchange.instruments import Instrument
+from exchange.markets.marks import Marks
 from exchange.orders import ClientOrder
+from exchange.streams.publisher import Publisher
 
 PriceLot = tuple[int, int]  # price in ticks, quantity in lots
 
@@ -31,7 +33,13 @@ class OrderSink(Protocol):
         """Take one fill; the order's `remaining_lot` is already reduced."""
 
     def on_expire(self, order: ClientOrder) -> None:
-        """Take the end of an order that the market removed by itself."""
+        """Take the end of an order that the market removed by itself.
+
+        Self-trade prevention ends a resting order, the taker itself, or both.
+        """
+
+    def on_trades(self, symbol: str, low_tick: int, high_tick: int, last_tick: int) -> None:
+        """Take the range of a matching step that traded, after the step, so orders may follow."""
 
 
 class Market(ABC):
@@ -42,7 +50,9 @@ class Market(ABC):
 
     name: str
     instruments: dict[str, Instrument]
+    publishers: dict[str, Publisher]
     sink: OrderSink
+    marks: Marks | None = None  # set once before `start`; without it the middle is the mark
 
     @abstractmethod
     def start(self) -> None:
@@ -73,6 +83,15 @@ class Market(ABC):
         """Shrink a resting order to `remaining_lot`."""
 
     @abstractmethod
+    def amend(self, order: ClientOrder) -> None:
+        """Let a resting order whose price and remaining lots were just changed queue anew.
+
+        It is matched on its new terms; what is left rests behind the others.
+
+        # Venue: "Modify Order": whatever is changed, the order goes to the end of the queue.
+        """
+
+    @abstractmethod
     def available_lot(self, order: ClientOrder) -> int:
         """Return the quantity that the order could take now within its limit."""
 
@@ -84,6 +103,9 @@ class Market(ABC):
     def on_subscribe(self, stream: str) -> None:
         """Hear that a stream has its first subscriber."""
 
+    def check_open(self, symbol: str) -> None:  # noqa: B027 (most markets are always open)
+        """Raise the venue's error when a symbol takes no orders at present."""
+
     def crosses(self, symbol: str, side: int, price_tick: int) -> bool:
         """Tell whether a limit order at that price would take at once."""
         bid, ask = self.best(symbol)
@@ -91,6 +113,8 @@ class Market(ABC):
         return best != 0 and (best - price_tick) * side <= 0
 
     def mark_tick(self, symbol: str) -> int:
-        """Return the mark price in ticks: the middle of the book, 0 when a side is empty."""
+        """Return the mark price in ticks, 0 where there is none: of `marks`, else the middle."""
+        if self.marks is not None:
+            return self.marks.tick(symbol)
         bid, ask = self.best(symbol)
         return (bid + ask) // 2 if bid and ask else bid or ask

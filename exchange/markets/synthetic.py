@@ -3,48 +3,76 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable
-from itertools import islice
-from typing import cast
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, cast
 
 import structlog
 
 from exchange.instruments import Instrument
 from exchange.markets.flow import Flow
-from exchange.markets.market import DepthView, Market, OrderSink, PriceLot
-from exchange.matching.ladder import BUY, Ladder
-from exchange.matching.plain_book import Book, RestingOrder
+from exchange.markets.market import DepthView, Market, OrderSink
+from exchange.markets.regimes import REGIME_DEFAULT
+from exchange.matching.book import Change, Matched, MatchingBook
+from exchange.matching.layout import (
+    BUY,
+    DONE,
+    EXPIRE_BOTH,
+    EXPIRE_MAKER,
+    EXPIRE_TAKER,
+    GTC,
+    IOC,
+    NONE,
+    PAUSE,
+    PAUSED,
+    SELL,
+)
+from exchange.matching.resting import RestingOrder
 from exchange.orders import ClientOrder
 from exchange.streams.hub import Hub
 from exchange.streams.publisher import Publisher, UpdateIds
+from runtime.kernels import load
 
 WAKE_S_MIN = 0.001  # events closer than this are handled in one batch
 BATCH_MAX = 256  # events before the loop gets its turn
 LAG_S_MAX = 0.5  # further behind than this, market time slips instead of bursting
 BACKLOG_BYTES_HIGH = 1 << 20
 BACKLOG_WAIT_S = 0.002
+# Venue: selfTradePreventionMode, decided by the taker.
+PREVENTION = {
+    "NONE": NONE,
+    "EXPIRE_TAKER": EXPIRE_TAKER,
+    "EXPIRE_MAKER": EXPIRE_MAKER,
+    "EXPIRE_BOTH": EXPIRE_BOTH,
+}
 
 
 class SyntheticSymbol:
-    """Match one symbol. The flow's orders and the clients' go through the same two methods."""
+    """Match one symbol. The flow's orders and the clients' go through the same methods."""
 
-    def __init__(self, instrument: Instrument, flow: Flow, publisher: Publisher, ids: UpdateIds):
+    def __init__(
+        self,
+        instrument: Instrument,
+        flow: Flow,
+        book: MatchingBook,
+        publisher: Publisher,
+        ids: UpdateIds,
+    ) -> None:
         self.instrument = instrument
         self.flow = flow
-        self.book = Book()
+        self.book = book
         self.publisher = publisher
         self.sink: OrderSink | None = None
         self.events = 0
         self.trade_id = 1_000_000
         self._ids = ids
-        self._taker: RestingOrder | None = None
-        self._top: tuple[PriceLot, PriceLot] = ((0, 0), (0, 0))
+        self._is_matching = False
+        self._prices: list[int] = []  # of the running step's trades
+        self._top = [0, 0, 0, 0]
         opening = flow.seed_orders()
         for order in opening:
-            self.book.rest(order)
+            self.place(order, rests=True)
         flow.adopt(opening)
-        self._tell()
-        self.next_s = flow.advance()
+        self.next_s = flow.advance(book.best(BUY), book.best(SELL))
 
     def step(self) -> None:
         """Let the flow act once and draw the time of its next act."""
@@ -54,69 +82,119 @@ class SyntheticSymbol:
         else:
             self.place(action.order, action.rests)
         self.events += 1
-        self.next_s = self.flow.advance()
+        book = self.book
+        self.next_s = self.flow.advance(book.best(BUY), book.best(SELL))
 
     def place(self, order: RestingOrder, rests: bool) -> None:
         """Match an order; what is left rests or is gone."""
-        self._taker = order
-        self.book.take(
+        how = (GTC if rests else IOC) | self_trade_prevention(order)
+        matched = self.book.submit(
+            order,
+            order.order_id,
+            order.owner,
             order.side,
             order.price_tick,
             order.remaining_lot,
-            self._on_fill,
-            self._on_expire,
-            order.owner,
+            how | PAUSE,
         )
-        self._taker = None
-        self.publisher.end_aggregate()
-        if order.remaining_lot > 0:
-            if rests:
-                self.book.rest(order)
-            elif order.owner == 0:
-                order.remaining_lot = 0
-        self._tell()
+        self._finish(order, matched)
+
+    def amend(self, order: ClientOrder) -> None:
+        """Queue a client's resting order anew on its changed terms; see `Market.amend`."""
+        slot, order.slot = order.slot, -1
+        how = GTC | self_trade_prevention(order) | PAUSE
+        matched = self.book.amend(slot, order.order_id, order.price_tick, order.remaining_lot, how)
+        self._finish(order, matched)
 
     def cancel(self, order: RestingOrder) -> None:
-        """Take an order out of the book."""
-        if self.book.remove(order) and order.owner == 0:
-            order.remaining_lot = 0
-        if self._taker is None:
-            self._tell()
+        """Take an order out of the book if it rests there."""
+        slot, order.slot = order.slot, -1
+        matched = self.book.cancel(slot, order.order_id)
+        if matched.status == DONE:
+            self._publish(matched)
 
     def reduce(self, order: RestingOrder, remaining_lot: int) -> None:
         """Shrink a resting order."""
-        self.book.reduce(order, remaining_lot)
-        if self._taker is None:
-            self._tell()
+        matched = self.book.reduce(order.slot, order.order_id, remaining_lot)
+        assert matched.status == DONE, f"not resting: order={order.order_id} {matched}"
+        order.remaining_lot = remaining_lot
+        self._publish(matched)
 
-    def _on_fill(self, maker: RestingOrder, price_tick: int, quantity_lot: int) -> None:
-        taker = self._taker
-        assert taker is not None, "a fill needs a taker"
+    def _finish(self, taker: RestingOrder, matched: Matched) -> None:
+        """Carry an entry to its end: fills, expiries, depth, and the prices it traded at."""
+        assert matched.status > 0, f"refused: order={taker.order_id} {matched}"
+        self._is_matching = True
+        changes: Sequence[Change] = matched.changes
+        has_paused = False
+        while True:
+            for maker, price_tick, quantity_lot, left_lot in matched.events:
+                self._on_event(taker, maker, price_tick, quantity_lot, left_lot)
+            if matched.status != PAUSED:
+                break
+            has_paused = True
+            matched = self.book.resume()
+            changes = [*changes, *matched.changes]
+        self._is_matching = False
+        self.publisher.end_aggregate()
+        taker.slot = matched.slot
+        if matched.taker_stp and taker.owner and self.sink is not None:
+            self.sink.on_expire(cast(ClientOrder, taker))
+        # The sink may have cancelled or shrunk other orders in a pause: those totals are out, and
+        # they are newer than what the steps before noted of the same levels.
+        self._tell(self.book.shown_now(changes) if has_paused else changes)
+        prices, self._prices = self._prices, []
+        if prices and self.sink is not None:
+            symbol = self.instrument.symbol
+            self.sink.on_trades(symbol, min(prices), max(prices), prices[-1])
+
+    def _on_event(
+        self,
+        taker: RestingOrder,
+        maker: RestingOrder,
+        price_tick: int,
+        quantity_lot: int,
+        left_lot: int,
+    ) -> None:
+        if not left_lot or not quantity_lot:
+            maker.slot = -1
+        if not quantity_lot:
+            if self.sink is not None:
+                self.sink.on_expire(cast(ClientOrder, maker))
+            return
         taker.remaining_lot -= quantity_lot
+        maker.remaining_lot = left_lot
         self.trade_id += 1
+        self._prices.append(price_tick)
         self.publisher.trade(self.trade_id, price_tick, quantity_lot, taker.side != BUY)
         for order, is_maker in ((taker, False), (maker, True)):
             if order.owner and self.sink is not None:
                 client = cast(ClientOrder, order)
                 self.sink.on_fill(client, price_tick, quantity_lot, is_maker, self.trade_id)
 
-    def _on_expire(self, maker: RestingOrder) -> None:
-        if self.sink is not None:
-            self.sink.on_expire(cast(ClientOrder, maker))
+    def _publish(self, matched: Matched) -> None:
+        """Publish what a cancel changed; the middle of a matching step is not a best price."""
+        if self._is_matching:
+            self._depth(matched.changes)
+        else:
+            self._tell(matched.changes)
 
-    def _tell(self) -> None:
-        """Publish what the last act changed: depth, then best bid and offer."""
-        book, publisher = self.book, self.publisher
-        for side, price_tick in book.changed:
+    def _depth(self, changes: Sequence[Change]) -> None:
+        for side, price_tick, total_lot in changes:
             update_id = self._ids.take()
-            quantity = book.total_lot(side, price_tick)
-            publisher.depth_changed(side, price_tick, quantity, update_id, update_id)
-        book.changed.clear()
-        bid, ask = book.bids.best(), book.asks.best()
-        top = ((bid, book.total_lot(1, bid)), (ask, book.total_lot(-1, ask)))
+            self.publisher.depth_changed(side, price_tick, total_lot, update_id, update_id)
+
+    def _tell(self, changes: Sequence[Change]) -> None:
+        """Publish what the last act changed: depth, then best bid and offer."""
+        self._depth(changes)
+        top = self.book.quote()
         if top != self._top:
             self._top = top
-            publisher.ticker(*top)
+            self.publisher.ticker((top[0], top[1]), (top[2], top[3]))
+
+
+def self_trade_prevention(order: RestingOrder) -> int:
+    """Return the bits of a client order's mode; the flow trades with itself."""
+    return PREVENTION[cast(ClientOrder, order).prevention] if order.owner else NONE
 
 
 class SyntheticMarket(Market):
@@ -132,14 +210,20 @@ class SyntheticMarket(Market):
         rate: float,
         speed: float | None,
         clock_ms: Callable[[], int],
+        kernels: Any = None,
+        regime: str = REGIME_DEFAULT,
     ) -> None:
+        kernels = kernels or load()
         ids = UpdateIds()
         self.instruments = {i.symbol: i for i in instruments}
         self._hub = hub
         self._speed = speed
+        self.publishers = {s: Publisher(hub, i, clock_ms) for s, i in self.instruments.items()}
         self.symbols = {
-            i.symbol: SyntheticSymbol(i, Flow(i, seed, rate), Publisher(hub, i, clock_ms), ids)
-            for i in self.instruments.values()
+            s: SyntheticSymbol(
+                i, Flow(i, seed, rate, regime), MatchingBook(kernels), self.publishers[s], ids
+            )
+            for s, i in self.instruments.items()
         }
         self._by_stream = {s.lower(): row for s, row in self.symbols.items()}
         self._timers: dict[str, asyncio.TimerHandle] = {}
@@ -201,7 +285,7 @@ class SyntheticMarket(Market):
     def best(self, symbol: str) -> tuple[int, int]:
         """Return best bid and best ask in ticks."""
         book = self.symbols[symbol].book
-        return book.bids.best(), book.asks.best()
+        return book.best(BUY), book.best(SELL)
 
     def depth(self, symbol: str, limit: int) -> DepthView:
         """Return the book by levels."""
@@ -209,8 +293,8 @@ class SyntheticMarket(Market):
         return DepthView(
             row.publisher.last_id,
             self._clock_ms(),
-            _levels(row.book.bids, limit),
-            _levels(row.book.asks, limit),
+            row.book.top(BUY, limit),
+            row.book.top(SELL, limit),
         )
 
     def submit(self, order: ClientOrder, rests: bool) -> None:
@@ -231,10 +315,18 @@ class SyntheticMarket(Market):
         row.reduce(order, remaining_lot)
         row.publisher.flush_depth()
 
+    def amend(self, order: ClientOrder) -> None:
+        """Queue a client's resting order anew on its changed terms; it may trade at once."""
+        row = self.symbols[order.instrument.symbol]
+        row.amend(order)
+        row.publisher.flush_depth()
+
     def available_lot(self, order: ClientOrder) -> int:
         """Return what the order could take now, its owner's own orders aside."""
         book = self.symbols[order.instrument.symbol].book
-        return book.available_lot(order.side, order.price_tick, order.remaining_lot, order.owner)
+        # What self-trade prevention takes away is not there to be had.
+        not_owner = 0 if order.prevention == "NONE" else order.owner
+        return book.available_lot(order.side, order.price_tick, order.remaining_lot, not_owner)
 
     def status(self) -> dict[str, object]:
         """Return counts and market time; a synthetic market never finishes."""
@@ -244,6 +336,7 @@ class SyntheticMarket(Market):
             "finished": False,
             "market_time_ms": self._clock_ms(),
             "slipped_ms": round(self._slipped_s * 1000),
+            "regimes": {s: row.flow.weather.name for s, row in self.symbols.items()},
         }
 
     def on_subscribe(self, stream: str) -> None:
@@ -251,7 +344,3 @@ class SyntheticMarket(Market):
         row = self._by_stream.get(stream.partition("@")[0])
         if row is not None:
             row.publisher.on_subscribe(stream)
-
-
-def _levels(ladder: Ladder, limit: int) -> list[PriceLot]:
-    return [(price, ladder.levels[price].total_lot) for price in islice(ladder.prices(), limit)]

@@ -1,4 +1,7 @@
-"""Print one symbol's market data on its streams: diff depth, trades, best bid and offer."""
+"""Print one symbol's market data on its streams: trades, best bid and offer, depth, liquidations.
+
+What markets tell of a symbol comes through here: the tape and the bars are kept here too.
+"""
 
 from __future__ import annotations
 
@@ -6,147 +9,109 @@ import asyncio
 from collections.abc import Callable
 
 from exchange.instruments import Instrument
-from exchange.matching.ladder import SELL
+from exchange.streams.bars import Bars
+from exchange.streams.depth import Batch, DepthChannel, PartialDepth
+from exchange.streams.depth import UpdateIds as UpdateIds
 from exchange.streams.hub import Hub
+from exchange.streams.names import DIFF_CADENCES_MS
+from exchange.streams.tape import Aggregate, Print, Tape
+from exchange.streams.texts import InstrumentTexts
 
-# Venue: "Diff. Book Depth Streams"; the name without a suffix is the 250 ms one.
-CADENCES_MS = {"@0ms": 0, "@100ms": 100, "": 250, "@500ms": 500}
-ID_STEP = 2  # the venue's other contracts use up ids too: U is never the previous u + 1
-
-
-class UpdateIds:
-    """Hand out update ids from the one counter that all symbols share."""
-
-    def __init__(self, first: int = 10_000_000_000) -> None:
-        self.last = first
-
-    def take(self) -> int:
-        """Return the next id."""
-        self.last += ID_STEP
-        return self.last
-
-
-class DepthChannel:
-    """Gather one cadence's changes and print them as one `depthUpdate`.
-
-    # Invariant: `pu` is the `u` of the message before it on this channel.
-    """
-
-    __slots__ = ("_changes", "_first_id", "_last_id", "_prev_id", "interval_ms", "is_on", "stream")
-
-    def __init__(self, stream: str, interval_ms: int) -> None:
-        self.stream = stream
-        self.interval_ms = interval_ms
-        self.is_on = False
-        self._changes: dict[tuple[int, int], int] = {}
-        self._first_id = self._last_id = self._prev_id = 0
-
-    def turn_on(self, last_id: int) -> None:
-        """Start gathering after `last_id`."""
-        if not self.is_on:
-            self.is_on = True
-            self._changes.clear()
-            self._prev_id = last_id
-
-    def note(
-        self, side: int, price_tick: int, quantity_lot: int, first_id: int, last_id: int
-    ) -> bool:
-        """Take the newest quantity of a level; return True for the first change of a message."""
-        is_first = not self._changes
-        if is_first:
-            self._first_id = first_id
-        self._last_id = last_id
-        self._changes[side, price_tick] = quantity_lot
-        return is_first
-
-    def message(self, instrument: Instrument, event_ms: int, now_ms: int) -> bytes | None:
-        """Return the gathered changes as a message and start over; None when there are none."""
-        if not self._changes:
-            return None
-        sides: tuple[list[str], list[str]] = ([], [])
-        for (side, price_tick), quantity_lot in sorted(self._changes.items()):
-            price = instrument.price_text(price_tick)
-            row = f'["{price}","{instrument.quantity_text(quantity_lot)}"]'
-            sides[side == SELL].append(row)
-        text = (
-            f'{{"e":"depthUpdate","E":{now_ms},"T":{event_ms},"s":"{instrument.symbol}",'
-            f'"U":{self._first_id},"u":{self._last_id},"pu":{self._prev_id},'
-            f'"b":[{",".join(sides[0])}],"a":[{",".join(sides[1])}],'
-            f'"ps":"{instrument.symbol}","st":1}}'
-        )
-        self._prev_id = self._last_id
-        self._changes.clear()
-        return text.encode()
-
-
-class Aggregate:
-    """Gather the trades of one taker at one price."""
-
-    __slots__ = ("event_ms", "first_id", "key", "last_id", "quantity_lot")
-
-    def __init__(self, key: tuple[int, bool, int], first_id: int, event_ms: int) -> None:
-        self.key = key  # price in ticks, is the buyer the maker, trade time in ms
-        self.first_id = self.last_id = first_id
-        self.event_ms = event_ms
-        self.quantity_lot = 0
+PriceLot = tuple[int, int]  # price in ticks, quantity in lots
 
 
 class Publisher:
-    """Publish for one symbol; builds nothing for streams that nobody reads."""
+    """Publish for one symbol; builds nothing for streams that nobody reads.
+
+    `bid` and `ask` are the best prices and quantities as told last, `last_id` the update id of the
+    last change of the book, `market_ms` the market's own time in a replay and 0 otherwise.
+    """
 
     def __init__(self, hub: Hub, instrument: Instrument, clock_ms: Callable[[], int]) -> None:
         name = instrument.symbol.lower()
-        self._hub = hub
-        self._instrument = instrument
-        self._clock_ms = clock_ms
+        self.instrument = instrument
+        self.texts = InstrumentTexts(instrument)
+        self.tape = Tape()
+        self.bars = Bars()
         self.last_id = 0
-        self._trade_stream = f"{name}@trade"
-        self._aggregate_stream = f"{name}@aggTrade"
-        self._ticker_stream = f"{name}@bookTicker"
-        self._channels = [DepthChannel(f"{name}@depth{s}", ms) for s, ms in CADENCES_MS.items()]
+        self.market_ms = 0
+        self.bid: PriceLot = (0, 0)
+        self.ask: PriceLot = (0, 0)
+        self.ticker_ms = 0
+        self.relayed: frozenset[str] = frozenset()  # streams that a mirror sends on as received
+        self.partials: list[PartialDepth] = []  # set by whoever can show the book
+        self._symbol = instrument.symbol
+        self._clock_ms = clock_ms
+        self._trade_stream = hub.stream(f"{name}@trade")
+        self._aggregate_stream = hub.stream(f"{name}@aggTrade")
+        self._ticker_stream = hub.stream(f"{name}@bookTicker")
+        self._channels = {
+            f"{name}@depth{suffix}": DepthChannel(hub.stream(f"{name}@depth{suffix}"), ms)
+            for suffix, ms in DIFF_CADENCES_MS.items()
+        }
         self._active: list[DepthChannel] = []
+        self._batch = Batch()
         self._aggregate: Aggregate | None = None
         self._aggregate_id = 0
 
+    def now_ms(self) -> int:
+        """Return the time that trades and bars go by: the market's in a replay."""
+        return self.market_ms or self._clock_ms()
+
     def on_subscribe(self, stream: str) -> None:
         """Start the depth cadence that got its first subscriber."""
-        for channel in self._channels:
-            if channel.stream == stream and not channel.is_on:
-                channel.turn_on(self.last_id)
-                self._active.append(channel)
+        # Changes from before the subscription are no part of what the new reader gets.
+        self.flush_depth()
+        channel = self._channels.get(stream)
+        if channel is not None and not channel.is_on:
+            channel.turn_on(self.last_id)
+            self._active.append(channel)
 
     def depth_changed(
         self, side: int, price_tick: int, quantity_lot: int, first_id: int, last_id: int
     ) -> None:
-        """Tell every cadence of a level's new quantity."""
-        self.last_id = last_id
-        for channel in self._active:
-            is_first = channel.note(side, price_tick, quantity_lot, first_id, last_id)
-            if is_first and channel.interval_ms:
-                loop = asyncio.get_running_loop()
-                loop.call_later(channel.interval_ms / 1000, self._flush, channel)
+        """Take a level's new quantity; `flush_depth` hands it on."""
+        batch = self._batch
+        if not batch.changes:
+            batch.first_id = first_id
+        batch.last_id = self.last_id = last_id
+        batch.changes[side, price_tick] = quantity_lot
 
     def flush_depth(self) -> None:
-        """Print the changes of the cadence without a delay: one message a batch."""
+        """Hand the changes to every cadence; print the one without a delay.
+
+        Markets call this at the end of every batch, before the event loop gets its turn.
+        """
+        batch = self._batch
+        if not batch.changes:
+            return
+        batch.event_ms = self._clock_ms()
         for channel in list(self._active):
+            is_first = channel.take(batch)
             if channel.interval_ms == 0:
                 self._flush(channel)
+            elif is_first:
+                loop = asyncio.get_running_loop()
+                loop.call_later(channel.interval_ms / 1000, self._flush, channel)
+        for partial in self.partials:
+            if not partial.first_id:
+                partial.first_id = batch.first_id
+        batch.changes.clear()
 
     def trade(
         self, trade_id: int, price_tick: int, quantity_lot: int, buyer_is_maker: bool
     ) -> None:
-        """Publish a trade and add it to the running aggregate."""
-        if self._hub.wanted(self._trade_stream):
-            now_ms = self._clock_ms()
-            maker = "true" if buyer_is_maker else "false"
+        """Publish a trade of now and add it to the running aggregate."""
+        now_ms = self._clock_ms()
+        if self._trade_stream.clients:
             text = (
-                f'{{"e":"trade","E":{now_ms},"T":{now_ms},"s":"{self._instrument.symbol}",'
-                f'"t":{trade_id},"p":"{self._instrument.price_text(price_tick)}",'
-                f'"q":"{self._instrument.quantity_text(quantity_lot)}",'
-                f'"X":"MARKET","m":{maker},"st":1}}'
+                f'{{"e":"trade","E":{now_ms},"T":{now_ms},"s":"{self._symbol}",'
+                f'"t":{trade_id},"p":"{self.texts.price[price_tick]}",'
+                f'"q":"{self.texts.quantity[quantity_lot]}",'
+                f'"X":"MARKET","m":{"true" if buyer_is_maker else "false"},"st":1}}'
             )
-            self._hub.publish(self._trade_stream, text.encode())
-        self.aggregate(trade_id, price_tick, quantity_lot, buyer_is_maker, 0, 0)
+            self._trade_stream.publish(text.encode())
+        self._gather(Print(trade_id, price_tick, quantity_lot, now_ms, buyer_is_maker), 0)
 
     def aggregate(
         self,
@@ -157,56 +122,94 @@ class Publisher:
         trade_ms: int,
         event_ms: int,
     ) -> None:
-        """Add a trade to the running aggregate, or end that one and begin another.
+        """Add a recorded trade to the running aggregate, or end that one and begin another.
 
-        Times of 0 stand for the time of publication.
+        A time of 0 stands for now.
         """
-        key = (price_tick, buyer_is_maker, trade_ms)
+        if trade_ms:
+            self.market_ms = trade_ms
         running = self._aggregate
-        if running is None or running.key != key:
+        if running is not None and trade_ms and running.time_ms != trade_ms:
             self.end_aggregate()
-            running = self._aggregate = Aggregate(key, trade_id, event_ms)
-        running.quantity_lot += quantity_lot
-        running.last_id = trade_id
+        now_ms = trade_ms or self._clock_ms()
+        self._gather(Print(trade_id, price_tick, quantity_lot, now_ms, buyer_is_maker), event_ms)
 
     def end_aggregate(self) -> None:
         """Publish the running aggregate: the fills of one taker at one price."""
         ended, self._aggregate = self._aggregate, None
         if ended is None:
             return
-        self._aggregate_id += 1
-        if not self._hub.wanted(self._aggregate_stream):
+        self.tape.add_aggregate(ended)
+        if not self._aggregate_stream.clients or "aggTrade" in self.relayed:
             return
-        price_tick, buyer_is_maker, trade_ms = ended.key
-        now_ms = self._clock_ms()
-        quantity = self._instrument.quantity_text(ended.quantity_lot)
+        quantity = self.texts.quantity[ended.quantity_lot]
         text = (
-            f'{{"e":"aggTrade","E":{ended.event_ms or now_ms},"s":"{self._instrument.symbol}",'
-            f'"a":{self._aggregate_id},"p":"{self._instrument.price_text(price_tick)}",'
+            f'{{"e":"aggTrade","E":{ended.event_ms or self._clock_ms()},"s":"{self._symbol}",'
+            f'"a":{ended.aggregate_id},"p":"{self.texts.price[ended.price_tick]}",'
             f'"q":"{quantity}","nq":"{quantity}","f":{ended.first_id},"l":{ended.last_id},'
-            f'"T":{trade_ms or now_ms},"m":{"true" if buyer_is_maker else "false"},"st":1}}'
+            f'"T":{ended.time_ms},"m":{"true" if ended.buyer_is_maker else "false"},"st":1}}'
         )
-        self._hub.publish(self._aggregate_stream, text.encode())
+        self._aggregate_stream.publish(text.encode())
 
-    def ticker(self, bid: tuple[int, int], ask: tuple[int, int]) -> None:
+    def ticker(self, bid: PriceLot, ask: PriceLot) -> None:
         """Publish best bid and offer, each price in ticks and quantity in lots."""
-        if not self._hub.wanted(self._ticker_stream):
-            return
-        i, now_ms = self._instrument, self._clock_ms()
-        text = (
-            f'{{"e":"bookTicker","u":{self.last_id},"s":"{i.symbol}","ps":"{i.symbol}",'
-            f'"b":"{i.price_text(bid[0])}","B":"{i.quantity_text(bid[1])}",'
-            f'"a":"{i.price_text(ask[0])}","A":"{i.quantity_text(ask[1])}",'
-            f'"T":{now_ms},"E":{now_ms},"st":1}}'
+        self.bid, self.ask = bid, ask
+        now_ms = self.ticker_ms = self._clock_ms()
+        if self._ticker_stream.clients:
+            self._ticker_stream.publish(self.ticker_message(now_ms))
+
+    def ticker_message(self, event_ms: int) -> bytes:
+        """Return best bid and offer as a bookTicker event."""
+        symbol, price, quantity = self._symbol, self.texts.price, self.texts.quantity
+        bid, ask = self.bid, self.ask
+        return (
+            f'{{"e":"bookTicker","u":{self.last_id},"s":"{symbol}","ps":"{symbol}",'
+            f'"b":"{price[bid[0]]}","B":"{quantity[bid[1]]}",'
+            f'"a":"{price[ask[0]]}","A":"{quantity[ask[1]]}",'
+            f'"T":{self.ticker_ms},"E":{event_ms},"st":1}}'
+        ).encode()
+
+    def last_tick(self) -> int:
+        """Return the price of the last trade in ticks, 0 before the first."""
+        last = self.tape.last()
+        return last.price_tick if last is not None else 0
+
+    def _gather(self, trade: Print, event_ms: int) -> None:
+        """Put a trade on the tape, into the bars and into an aggregate."""
+        self.tape.add(trade)
+        self.bars.add(
+            trade.time_ms,
+            trade.trade_id,
+            trade.price_tick,
+            trade.quantity_lot,
+            trade.buyer_is_maker,
         )
-        self._hub.publish(self._ticker_stream, text.encode())
+        running = self._aggregate
+        if (
+            running is None
+            or running.price_tick != trade.price_tick
+            or running.buyer_is_maker != trade.buyer_is_maker
+        ):
+            self.end_aggregate()
+            self._aggregate_id += 1
+            running = self._aggregate = Aggregate(
+                self._aggregate_id,
+                trade.price_tick,
+                trade.buyer_is_maker,
+                trade.time_ms,
+                event_ms,
+                trade.trade_id,
+                trade.trade_id,
+                0,
+            )
+        running.quantity_lot += trade.quantity_lot
+        running.last_id = trade.trade_id
 
     def _flush(self, channel: DepthChannel) -> None:
-        now_ms = self._clock_ms()
-        if not self._hub.wanted(channel.stream):
+        if not channel.stream.clients:
             channel.is_on = False
-            self._active = [c for c in self._active if c.is_on]
+            self._active.remove(channel)
             return
-        message = channel.message(self._instrument, now_ms, now_ms)
+        message = channel.message(self._symbol, self.texts, self._clock_ms())
         if message is not None:
-            self._hub.publish(channel.stream, message)
+            channel.stream.publish(message)

@@ -2,64 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
+from exchange.errors import VenueError
 from exchange.instruments import E8, Instrument
-from exchange.matching.ladder import BUY
+from exchange.matching.layout import BUY
 from exchange.orders import ClientOrder, Trade
+from exchange.trading import brackets, margin
+from exchange.trading.income import COMMISSION, REALIZED_PNL, TRANSFER, IncomeLedger
+from exchange.trading.positions import BOTH, POSITION_SIDES, Position
 
-MAINTENANCE_PPM = 4_000  # Venue: "Leverage & Margin", first bracket of the large pairs, 0.4 %
+LEVERAGE_DEFAULT = 20  # Venue: what a symbol starts with
+MARKET_BUY_PPM = 1_000_500  # Venue: "Cost Required to Open a Position", ask * (1 + 0.05 %)
 
-
-class Position:
-    """Hold one symbol's one-way position.
-
-    # Invariant: `cost` (ticks times lots, signed like the quantity) is what the open quantity was
-    bought or sold for; it is 0 when the quantity is 0, so realised profits sum up exactly.
-    """
-
-    __slots__ = ("cost", "instrument", "leverage", "quantity_lot", "realised_e8", "updated_ms")
-
-    def __init__(self, instrument: Instrument, leverage: int) -> None:
-        self.instrument = instrument
-        self.leverage = leverage
-        self.quantity_lot = 0
-        self.cost = 0
-        self.realised_e8 = 0
-        self.updated_ms = 0
-
-    def fill(self, side: int, price_tick: int, quantity_lot: int) -> int:
-        """Apply a fill; return the realised profit in 1e-8 USDT, before fees."""
-        held = self.quantity_lot
-        closing = min(quantity_lot, abs(held)) if held * side < 0 else 0
-        realised = 0
-        if closing:
-            cost_closed = self.cost * closing // abs(held)
-            realised = -side * closing * price_tick - cost_closed
-            self.cost -= cost_closed
-        self.cost += side * (quantity_lot - closing) * price_tick
-        self.quantity_lot = held + side * quantity_lot
-        realised_e8 = realised * self.instrument.lot_value_e8
-        self.realised_e8 += realised_e8
-        return realised_e8
-
-    def notional_e8(self, mark_tick: int) -> int:
-        """Return the signed worth at the mark price."""
-        return self.quantity_lot * mark_tick * self.instrument.lot_value_e8
-
-    def unrealised_e8(self, mark_tick: int) -> int:
-        """Return the profit that closing at the mark price would realise."""
-        if self.quantity_lot == 0:
-            return 0
-        return (self.quantity_lot * mark_tick - self.cost) * self.instrument.lot_value_e8
-
-    def entry_text(self) -> str:
-        """Return the average entry price."""
-        return self.instrument.average_text(self.cost, self.quantity_lot)
+OpenOrders = Callable[[str], Iterable[ClientOrder]]
 
 
 class Account:
-    """Hold the wallet and all positions; `mark` returns a symbol's mark price in ticks."""
+    """Hold the wallet and all positions; `mark` returns a symbol's mark price in ticks.
+
+    Positions are keyed by symbol and position side; which sides are in use is the mode's affair
+    (`is_dual_side`), the others stay empty.
+
+    # Invariant: wallet = sum of the income history, whose first row is the starting balance.
+    """
 
     def __init__(
         self,
@@ -68,75 +34,175 @@ class Account:
         maker_fee_e8: int,
         taker_fee_e8: int,
         mark: Callable[[str], int],
+        start_ms: int = 0,
     ) -> None:
-        self.wallet_e8 = balance_e8
+        self.income = IncomeLedger()
+        self.income.add("", TRANSFER, balance_e8, start_ms)
         self.balance_start_e8 = balance_e8
         self.fees_e8 = 0
-        self.positions = {i.symbol: Position(i, 20) for i in instruments}
-        self.updated_ms = 0
-        self._maker_fee_e8 = maker_fee_e8
-        self._taker_fee_e8 = taker_fee_e8
+        self.positions = {
+            (i.symbol, s): Position(i, s) for i in instruments for s in POSITION_SIDES
+        }
+        self.symbols = [symbol for symbol, side in self.positions if side == BOTH]
+        self.is_dual_side = False
+        self.updated_ms = start_ms
+        self.maker_fee_e8 = maker_fee_e8
+        self.taker_fee_e8 = taker_fee_e8
+        self._leverage = dict.fromkeys(self.symbols, LEVERAGE_DEFAULT)
+        for symbol in self.symbols:
+            self._leverage[symbol] = min(LEVERAGE_DEFAULT, brackets.leverage_max(symbol))
         self._mark = mark
 
-    def apply(self, trade: Trade) -> None:
-        """Book a fill: sets the trade's fee and realised profit, changes position and wallet.
+    @property
+    def wallet_e8(self) -> int:
+        """Return the wallet balance."""
+        return self.income.total_e8
 
-        # Invariant: wallet = starting balance + sum of realised profits − sum of fees.
-        """
+    def position(self, symbol: str, position_side: str = BOTH) -> Position:
+        """Return one position; it is there even when it is empty."""
+        return self.positions[symbol, position_side]
+
+    def held_lot(self, symbol: str, position_side: str = BOTH) -> int:
+        """Return the signed quantity of one position; that of a SHORT leg is never positive."""
+        return self.positions[symbol, position_side].quantity_lot
+
+    def symbol_positions(self, symbol: str) -> list[Position]:
+        """Return a symbol's positions in the present mode: [BOTH] or [LONG, SHORT]."""
+        return [self.positions[symbol, side] for side in margin.sides_of(self.is_dual_side)]
+
+    def open_positions(self) -> Iterator[Position]:
+        """Yield every position that is not empty."""
+        return (p for p in self.positions.values() if p.quantity_lot)
+
+    def leverage(self, symbol: str) -> int:
+        """Return a symbol's leverage."""
+        return self._leverage[symbol]
+
+    def set_leverage(self, symbol: str, leverage: int) -> None:
+        """Set a symbol's leverage; whether it may be is checked by the caller."""
+        self._leverage[symbol] = leverage
+
+    def apply(self, trade: Trade) -> None:
+        """Book a fill: sets the trade's fee and realised profit, changes position and wallet."""
         order = trade.order
-        position = self.positions[order.instrument.symbol]
+        symbol = order.instrument.symbol
+        position = self.positions[symbol, order.position_side]
         notional = order.instrument.notional_e8(trade.price_tick, trade.quantity_lot)
-        rate_e8 = self._maker_fee_e8 if trade.is_maker else self._taker_fee_e8
+        rate_e8 = self.maker_fee_e8 if trade.is_maker else self.taker_fee_e8
         trade.fee_e8 = (notional * rate_e8 + E8 // 2) // E8
-        trade.realised_e8 = position.fill(order.side, trade.price_tick, trade.quantity_lot)
-        position.updated_ms = self.updated_ms = trade.time_ms
-        self.wallet_e8 += trade.realised_e8 - trade.fee_e8
+        trade.realised_e8 = position.fill(
+            order.side, trade.price_tick, trade.quantity_lot, trade.fee_e8
+        )
+        position.updated_ms = trade.time_ms
         self.fees_e8 += trade.fee_e8
+        self.book(symbol, REALIZED_PNL, trade.realised_e8, trade.time_ms, trade.trade_id)
+        self.book(symbol, COMMISSION, -trade.fee_e8, trade.time_ms, trade.trade_id)
+
+    def book(self, symbol: str, kind: str, amount_e8: int, time_ms: int, trade_id: int = 0) -> None:
+        """Change the wallet; nothing else does."""
+        self.income.add(symbol, kind, amount_e8, time_ms, trade_id)
+        self.updated_ms = time_ms
 
     def mark_tick(self, symbol: str) -> int:
-        """Return the symbol's mark price in ticks."""
+        """Return the symbol's mark price in ticks, 0 where there is none yet."""
         return self._mark(symbol)
 
     def unrealised_e8(self) -> int:
         """Return the unrealised profit of all positions."""
-        return sum(
-            p.unrealised_e8(self._mark(s)) for s, p in self.positions.items() if p.quantity_lot
-        )
+        return sum(p.unrealised_e8(self._mark(p.instrument.symbol)) for p in self.open_positions())
 
     def position_margin_e8(self, symbol: str) -> int:
-        """Return the initial margin that the position itself needs."""
-        position = self.positions[symbol]
-        return _share(abs(position.notional_e8(self._mark(symbol))), position.leverage)
+        """Return the initial margin that the symbol's positions themselves need."""
+        return sum(self.leg_margin_e8(p, ()) for p in self.symbol_positions(symbol))
+
+    def leg_margin_e8(self, position: Position, orders: Sequence[ClientOrder]) -> int:
+        """Return the initial margin of one position and those of the orders that are its own."""
+        if not position.quantity_lot and not orders:
+            return 0
+        symbol = position.instrument.symbol
+        grown = margin.committed_e8(position, orders, self._mark(symbol))
+        return margin.share_e8(grown, self._leverage[symbol])
+
+    def leg_maintenance_e8(self, position: Position) -> int:
+        """Return the maintenance margin of one position, by its bracket."""
+        if not position.quantity_lot:
+            return 0
+        symbol = position.instrument.symbol
+        notional = abs(position.notional_e8(self._mark(symbol)))
+        return brackets.maintenance_e8(symbol, notional)
 
     def maintenance_e8(self, symbol: str) -> int:
-        """Return the maintenance margin of the position."""
-        notional = abs(self.positions[symbol].notional_e8(self._mark(symbol)))
-        return notional * MAINTENANCE_PPM // 1_000_000
+        """Return the maintenance margin of the symbol's positions."""
+        return sum(self.leg_maintenance_e8(p) for p in self.symbol_positions(symbol))
+
+    def maintenance_all_e8(self) -> int:
+        """Return the maintenance margin of all positions."""
+        return sum(self.leg_maintenance_e8(p) for p in self.open_positions())
 
     def initial_margin_e8(self, symbol: str, orders: Iterable[ClientOrder]) -> int:
-        """Return the margin of a symbol's position and open orders together.
+        """Return the margin of a symbol's positions and open orders together.
 
-        The larger of "all buys fill" and "all sells fill" counts, over the leverage. An order's
-        price is its limit, for a market order the mark price.
+        For each position the larger of "all buys fill" and "all sells fill" counts, over the
+        leverage; in hedge mode the legs do not set each other off.
         """
-        position = self.positions[symbol]
-        mark = self._mark(symbol)
-        buy = sell = 0
-        for order in orders:
-            if order.reduce_only:
-                continue
-            notional = order.instrument.notional_e8(order.price_tick or mark, order.remaining_lot)
-            if order.side == BUY:
-                buy += notional
-            else:
-                sell += notional
-        held = position.notional_e8(mark)
-        return _share(max(abs(held + buy), abs(held - sell)), position.leverage)
+        listed = list(orders)
+        return sum(self.leg_margin_e8(p, listed) for p in self.symbol_positions(symbol))
 
     def margin_balance_e8(self) -> int:
         """Return wallet plus unrealised profit."""
         return self.wallet_e8 + self.unrealised_e8()
 
+    def available_e8(self, open_orders: OpenOrders) -> int:
+        """Return what is free for new orders; negative when over-committed."""
+        tied = sum(self.initial_margin_e8(s, open_orders(s)) for s in self.symbols)
+        return self.margin_balance_e8() - tied
 
-def _share(amount_e8: int, leverage: int) -> int:
-    return -(-amount_e8 // leverage)
+    def check_margin(self, trial: ClientOrder, open_orders: OpenOrders, ask_tick: int = 0) -> None:
+        """Raise -2027 or -2019 when a new order is too much; `ask_tick` prices a market buy.
+
+        # Venue: "Cost Required to Open a Position": initial margin plus open loss, where the open
+        loss is what the order would have lost at the mark price the moment it fills.
+        """
+        symbol = trial.instrument.symbol
+        before, after = self._margin_with(trial, list(open_orders(symbol)))
+        if after <= before:
+            return
+        leverage = self._leverage[symbol]
+        if after > margin.share_e8(brackets.notional_max(symbol, leverage) * E8, leverage):
+            raise VenueError(-2027)
+        mark_tick = self._mark(symbol)
+        price_tick = trial.price_tick or mark_tick
+        if trial.price_tick == 0 and trial.side == BUY and ask_tick:
+            price_tick = -(-ask_tick * MARKET_BUY_PPM // 1_000_000)
+        loss_tick = max(0, (price_tick - mark_tick) * trial.side) if mark_tick else 0
+        cost = after - before + trial.instrument.notional_e8(loss_tick, trial.remaining_lot)
+        others = sum(self.initial_margin_e8(s, open_orders(s)) for s in self.symbols if s != symbol)
+        if self.margin_balance_e8() - others - before < cost:
+            raise VenueError(-2019)
+
+    def _margin_with(self, trial: ClientOrder, orders: Sequence[ClientOrder]) -> tuple[int, int]:
+        """Return the symbol's initial margin without and with one more order, in one pass."""
+        symbol = trial.instrument.symbol
+        mark_tick, leverage = self._mark(symbol), self._leverage[symbol]
+        before = after = 0
+        for position in self.symbol_positions(symbol):
+            side, held = position.position_side, position.notional_e8(mark_tick)
+            buy, sell = margin.order_notional_e8(side, orders, mark_tick)
+            more_buy, more_sell = margin.order_notional_e8(side, (trial,), mark_tick)
+            before += margin.share_e8(margin.worse_e8(held, buy, sell), leverage)
+            grown = margin.worse_e8(held, buy + more_buy, sell + more_sell)
+            after += margin.share_e8(grown, leverage)
+        return before, after
+
+    def liquidation_text(self, symbol: str) -> str:
+        """Return the symbol's liquidation price, "0" where there is none."""
+        held = [p for p in self.symbol_positions(symbol) if p.quantity_lot]
+        mark_tick = self._mark(symbol)
+        if not held or not mark_tick:
+            return "0"
+        others = sum(
+            p.unrealised_e8(self._mark(p.instrument.symbol)) - self.leg_maintenance_e8(p)
+            for p in self.open_positions()
+            if p.instrument.symbol != symbol
+        )
+        return margin.liquidation_price_text(held, mark_tick, self.wallet_e8, others)

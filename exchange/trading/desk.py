@@ -2,25 +2,36 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import replace
 
 from exchange.errors import VenueError
+from exchange.faults.switches import Switches
 from exchange.instruments import Instrument
 from exchange.markets.market import Market
 from exchange.orders import ClientOrder, Trade
 from exchange.trading.account import Account
-from exchange.trading.entry import OrderRequest, check_filters, parse_order, whole_number
+from exchange.trading.admission import admit, build
+from exchange.trading.algo_service import AlgoService
+from exchange.trading.amending import Amendments
+from exchange.trading.countdown import Countdown
+from exchange.trading.entry import OrderRequest, parse_order
+from exchange.trading.filters import Filters
+from exchange.trading.parameters import whole_number
 from exchange.trading.register import Register
+from exchange.trading.timers import LoopTimers, Timer, Timers
 from exchange.trading.user_events import UserEvents
 
-OPEN_ORDERS_MAX = 200  # MAX_NUM_ORDERS, per symbol
+RESTING = frozenset({"GTC", "GTX", "GTD"})  # times in force that wait in the book
 
 
 class Desk:
     """Stand between the clients' requests and the market.
 
     It is the market's `OrderSink`. Everything here is synchronous: a request is matched and its
-    events are queued before the next one is looked at.
+    events are queued before the next one is looked at. Conditional orders that its trades trigger
+    follow right after it.
     """
 
     def __init__(
@@ -30,12 +41,23 @@ class Desk:
         register: Register,
         events: UserEvents,
         clock_ms: Callable[[], int],
+        timers: Timers | None = None,
     ) -> None:
         self.market = market
         self.account = account
         self.register = register
         self.events = events
         self.clock_ms = clock_ms
+        self.timers = timers or LoopTimers(clock_ms)
+        self.switches = Switches()
+        self.filters = Filters(market.instruments.values())
+        self.amendments = Amendments(self)
+        self.countdown = Countdown(self)
+        self.algo = AlgoService(self)
+        self.last_ticks: dict[str, int] = {}
+        self._ends: dict[int, Timer] = {}  # of GTD orders, by order id
+        self._requests_inside = 0
+        self._prices: list[tuple[str, str, int, int, int]] = []
 
     @property
     def instruments(self) -> dict[str, Instrument]:
@@ -49,74 +71,106 @@ class Desk:
         """
         self.register.requests["place"] += 1
         try:
-            request = parse_order(params, self.instruments)
-            quantity_lot = self._admit(request)
+            request = admit(self, self._parse(params))
         except VenueError as error:
             self.register.refuse(params, error.code)
             raise
-        order = self._accept(request, quantity_lot)
-        self._match(order)
-        return order, request.wants_result
+        return self._run(request), request.wants_result
+
+    def test(self, params: Mapping[str, str]) -> ClientOrder:
+        """Check a new order as `place` does, but let none come of it."""
+        request = admit(self, self._parse(params))
+        return build(request, 0, request.client_order_id or "", self.clock_ms())
+
+    def enter(self, request: OrderRequest) -> ClientOrder:
+        """Accept and match an order that no client sent: a triggered one, a liquidation.
+
+        Raises VenueError when it is refused. A client id that is in use gives way to a new one.
+        """
+        self.register.requests["place"] += 1
+        symbol, client_id = request.instrument.symbol, request.client_order_id
+        if client_id is not None and self.register.is_open_client_id(symbol, client_id):
+            request = replace(request, client_order_id=None)
+        try:
+            request = admit(self, request)
+        except VenueError as error:
+            params = {"newClientOrderId": client_id or "", "symbol": symbol}
+            self.register.refuse(params, error.code)
+            raise
+        return self._run(request)
 
     def refuse_unauthorised(self, params: Mapping[str, str], code: int) -> None:
-        """Count an order request that did not get past the signature check."""
-        self.register.requests["place"] += 1
-        self.register.refuse(params, code)
+        """Count an order request that did not get past the signature check, as what it was."""
+        requests = self.register.requests
+        if params.get("algoType"):
+            requests["algo_place"] += 1
+            requests["algo_refused"] += 1
+        elif params.get("orderId") or params.get("origClientOrderId"):
+            requests["amend"] += 1
+        else:
+            requests["place"] += 1
+            self.register.refuse(params, code)
 
     def cancel(self, params: Mapping[str, str], symbol: str) -> ClientOrder:
         """Cancel an open order; raise -2011 when there is none."""
         self.register.requests["cancel"] += 1
-        order = self._find(params, symbol)
+        order = self.find(params, symbol)
         if order is None or not order.is_open:
             self.register.requests["cancel_refused"] += 1
             raise VenueError(-2011)
-        self._end(order, "CANCELED")
+        self.end(order, "CANCELED")
         return order
 
     def cancel_all(self, symbol: str) -> int:
-        """Cancel a symbol's open orders; return how many."""
+        """Cancel a symbol's open orders, not its algo orders; return how many."""
         self.register.requests["cancel_all"] += 1
         orders = self.register.open_orders(symbol)
+        if self.switches.on_desk:
+            fault = self.switches.take("cancel_all_partial", symbol=symbol)
+            orders = orders[: -fault.number("keep")] if fault is not None else orders
         for order in orders:
             if order.is_open:
-                self._end(order, "CANCELED")
+                self.end(order, "CANCELED")
         return len(orders)
 
     def query(self, params: Mapping[str, str], symbol: str) -> ClientOrder:
         """Return an order, open or not; raise -2013 when there is none."""
         self.register.requests["query"] += 1
-        order = self._find(params, symbol)
+        order = self.find(params, symbol)
         if order is None:
             raise VenueError(-2013)
         return order
 
-    def set_leverage(self, symbol: str, leverage: int) -> None:
-        """Change a symbol's leverage or raise -4028 or -2019."""
-        position = self.account.positions[symbol]
-        if not 1 <= leverage <= position.instrument.max_leverage:
-            raise VenueError(-4028, value=leverage)
-        before, position.leverage = position.leverage, leverage
-        if leverage < before and self.available_e8() < 0:
-            position.leverage = before
-            raise VenueError(-2019)
-        self.events.leverage_changed(symbol, leverage)
+    def find(self, params: Mapping[str, str], symbol: str) -> ClientOrder | None:
+        """Return the order of `orderId` or `origClientOrderId`; raise -1102 without either."""
+        order_id = whole_number(params, "orderId")
+        client_id = params.get("origClientOrderId")
+        if order_id is None and not client_id:
+            raise VenueError(-1102, name="orderId")
+        return self.register.find(symbol, order_id, client_id)
 
     def initial_margin_e8(self) -> int:
         """Return the initial margin of all positions and open orders."""
         return sum(
             self.account.initial_margin_e8(s, self.register.open_orders(s))
-            for s in self.account.positions
+            for s in self.account.symbols
         )
 
     def available_e8(self) -> int:
         """Return what is free for new orders; negative when over-committed."""
-        return self.account.margin_balance_e8() - self.initial_margin_e8()
+        return self.account.available_e8(self.register.open_orders)
+
+    def last_tick(self, symbol: str) -> int:
+        """Return the price of the last trade, before the first one the mark price."""
+        return self.last_ticks.get(symbol) or self.market.mark_tick(symbol)
 
     def on_fill(
         self, order: ClientOrder, price_tick: int, quantity_lot: int, is_maker: bool, trade_id: int
     ) -> None:
         """Book a fill and tell it: TRADE_LITE, ACCOUNT_UPDATE, then ORDER_TRADE_UPDATE."""
         now_ms = self.clock_ms()
+        symbol, position_side = order.instrument.symbol, order.position_side
+        held_before = self.account.held_lot(symbol, position_side)
         order.executed_lot += quantity_lot
         order.cost += price_tick * quantity_lot
         order.updated_ms = now_ms
@@ -124,111 +178,108 @@ class Desk:
         trade = Trade(order, trade_id, price_tick, quantity_lot, is_maker, now_ms)
         self.account.apply(trade)
         self.register.add_trade(trade)
-        if order.remaining_lot == 0:
-            self.register.close(order)
         self.events.filled(trade, self.account)
-        self._trim_reduce_only(order)
+        if order.remaining_lot == 0:
+            self._close(order)
+        self._trim_closing(order)
+        self.algo.position_changed(symbol, position_side, held_before)
 
     def on_expire(self, order: ClientOrder) -> None:
-        """Take an order that its own taker met in the book."""
-        self._finish(order, "EXPIRED_IN_MATCH", "EXPIRED")
+        """Take an order that self-trade prevention ended, resting or taking."""
+        # It may have ended already: a fill earlier in the same step can have trimmed it away.
+        if order.is_open:
+            self._finish(order, "EXPIRED_IN_MATCH", "EXPIRED")
 
-    def _admit(self, request: OrderRequest) -> int:
-        """Check an order against book, account and open orders; return its quantity in lots."""
-        symbol = request.instrument.symbol
-        check_filters(request, self.market.mark_tick(symbol))
-        client_id = request.client_order_id
-        if client_id is not None and self.register.is_open_client_id(symbol, client_id):
-            raise VenueError(-4116)
-        if len(self.register.open.get(symbol, ())) >= OPEN_ORDERS_MAX:
-            raise VenueError(-2025)
-        quantity_lot = request.quantity_lot
-        if request.reduce_only:
-            held = self.account.positions[symbol].quantity_lot
-            if held * request.side >= 0:
-                raise VenueError(-2022)
-            # Venue: a reduce-only order larger than the position is shrunk to it.
-            quantity_lot = min(quantity_lot, abs(held))
-        if request.time_in_force == "GTX" and self.market.crosses(
-            symbol, request.side, request.price_tick
-        ):
-            raise VenueError(-5022)
-        if not request.reduce_only:
-            self._check_margin(request)
-        return quantity_lot
+    def on_trades(self, symbol: str, low_tick: int, high_tick: int, last_tick: int) -> None:
+        """Take the prices of a matching step; conditional orders follow when it is over."""
+        self.last_ticks[symbol] = last_tick
+        if self.algo.is_waiting(symbol):
+            with self.settling():
+                self._prices.append((symbol, "CONTRACT_PRICE", low_tick, high_tick, last_tick))
 
-    def _check_margin(self, request: OrderRequest) -> None:
-        symbol = request.instrument.symbol
-        trial = self._build(request, request.quantity_lot, 0, "")
-        orders = self.register.open_orders(symbol)
-        before = self.account.initial_margin_e8(symbol, orders)
-        after = self.account.initial_margin_e8(symbol, [*orders, trial])
-        if after > before and self.available_e8() < after - before:
-            raise VenueError(-2019)
+    def on_marks(self) -> None:
+        """Look at every symbol's mark price; called once a second."""
+        with self.settling():
+            for symbol in self.instruments:
+                tick = self.market.mark_tick(symbol)
+                if tick and self.algo.is_waiting(symbol):
+                    self._prices.append((symbol, "MARK_PRICE", tick, tick, tick))
 
-    def _build(
-        self, request: OrderRequest, quantity_lot: int, order_id: int, client_id: str
-    ) -> ClientOrder:
-        return ClientOrder(
-            request.instrument,
-            order_id,
-            client_id,
-            request.side,
-            request.kind,
-            request.time_in_force,
-            request.price_tick,
-            quantity_lot,
-            request.reduce_only,
-            self.clock_ms(),
-        )
+    @contextmanager
+    def settling(self) -> Iterator[None]:
+        """Let prices collect inside; at the outermost end let them trigger, until none are left.
 
-    def _accept(self, request: OrderRequest, quantity_lot: int) -> ClientOrder:
-        order_id = self.register.take_id()
-        client_id = request.client_order_id or f"x-{order_id}"
-        order = self._build(request, quantity_lot, order_id, client_id)
-        self.register.add(order)
-        self.events.order_changed(order, "NEW")
+        # Invariant: no order enters while another is being matched.
+        """
+        self._requests_inside += 1
+        try:
+            yield
+            while self._requests_inside == 1 and self._prices:
+                self.algo.on_price(*self._prices.pop(0))
+        finally:
+            self._requests_inside -= 1
+
+    def end(self, order: ClientOrder, status: str) -> None:
+        """Take an open order out of the market."""
+        self.market.withdraw(order)
+        self._finish(order, status, status)
+
+    def _parse(self, params: Mapping[str, str]) -> OrderRequest:
+        return parse_order(params, self.instruments, self.account.is_dual_side, self.clock_ms())
+
+    def _run(self, request: OrderRequest) -> ClientOrder:
+        """Enter an admitted order and match it."""
+        with self.settling():
+            order_id = self.register.take_id()
+            client_id = request.client_order_id or f"x-{order_id}"
+            order = build(request, order_id, client_id, self.clock_ms())
+            self.register.add(order)
+            self.events.order_changed(order, "NEW")
+            if order.good_till_ms:
+                due_ms = order.good_till_ms
+                self._ends[order_id] = self.timers.call_at(due_ms, lambda: self._run_out(order))
+            self._match(order)
         return order
 
     def _match(self, order: ClientOrder) -> None:
-        rests = order.kind == "LIMIT" and order.time_in_force in ("GTC", "GTX")
-        fillable = (
-            order.time_in_force != "FOK" or self.market.available_lot(order) >= order.remaining_lot
-        )
-        if fillable:
-            self.market.submit(order, rests)
+        rests = order.kind == "LIMIT" and order.time_in_force in RESTING
+        self.market.submit(order, rests)
         if not rests and order.is_open:
             self._finish(order, "EXPIRED", "EXPIRED")
 
-    def _find(self, params: Mapping[str, str], symbol: str) -> ClientOrder | None:
-        order_id = whole_number(params, "orderId")
-        client_id = params.get("origClientOrderId")
-        if order_id is None and not client_id:
-            raise VenueError(-1102, name="orderId")
-        return self.register.find(symbol, order_id, client_id)
-
-    def _end(self, order: ClientOrder, status: str) -> None:
-        self.market.withdraw(order)
-        self._finish(order, status, status)
+    def _run_out(self, order: ClientOrder) -> None:
+        """End a GTD order whose time has come."""
+        self.end(order, "EXPIRED")
 
     def _finish(self, order: ClientOrder, status: str, execution: str) -> None:
         order.status = status
         order.updated_ms = self.clock_ms()
-        self.register.close(order)
         self.events.order_changed(order, execution)
+        self._close(order)
 
-    def _trim_reduce_only(self, filled: ClientOrder) -> None:
-        """Shrink or expire resting reduce-only orders that the position no longer covers.
+    def _close(self, order: ClientOrder) -> None:
+        """Forget an order that has ended as an open one.
 
-        # Invariant: no reduce-only order can open or flip a position.
+        # Invariant: every order comes here exactly once.
         """
-        symbol = filled.instrument.symbol
-        held = self.account.positions[symbol].quantity_lot
+        self.register.close(order)
+        timer = self._ends.pop(order.order_id, None)
+        if timer is not None:
+            timer.cancel()
+        self.algo.order_ended(order)
+
+    def _trim_closing(self, filled: ClientOrder) -> None:
+        """Shrink or expire resting orders that would close more than there is.
+
+        # Invariant: no order that may only close can open or flip a position.
+        """
+        symbol, position_side = filled.instrument.symbol, filled.position_side
+        held = self.account.held_lot(symbol, position_side)
         for order in self.register.open_orders(symbol):
-            if not order.reduce_only or order is filled:
+            if not order.is_closing or order.position_side != position_side or order is filled:
                 continue
             if held * order.side >= 0:
-                self._end(order, "EXPIRED")
+                self.end(order, "EXPIRED")
             elif order.remaining_lot > abs(held):
                 order.quantity_lot -= order.remaining_lot - abs(held)
                 self.market.reduce(order, abs(held))

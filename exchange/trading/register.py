@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from exchange.orders import ClientOrder, Trade
 
 ORDER_ID_FIRST = 8_000_000_001
+CLIENT_ID_MAX = 36  # characters
 REFUSED_MAX = 10_000  # refusals remembered one by one; the counts cover all
 
 
@@ -44,7 +45,9 @@ class Register:
     def refuse(self, params: Mapping[str, str], code: int) -> None:
         """Count a refused order request and remember whose it was."""
         self.rejections[str(code)] += 1
-        client_id, symbol = params.get("newClientOrderId", ""), params.get("symbol", "")
+        # A refused request holds whatever its sender wrote: only as much as an id can have is kept.
+        client_id = params.get("newClientOrderId", "")[:CLIENT_ID_MAX]
+        symbol = params.get("symbol", "")[:CLIENT_ID_MAX]
         self.refused.append({"clientOrderId": client_id, "symbol": symbol, "code": code})
 
     def close(self, order: ClientOrder) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 import orjson
 
@@ -12,6 +12,8 @@ from exchange.instruments import fixed_e8
 from exchange.orders import ClientOrder, Trade
 from exchange.streams.hub import Hub
 from exchange.trading.account import Account
+from exchange.trading.account_events import account_update, leverage_update, margin_call
+from exchange.trading.positions import Position
 
 LISTEN_KEY_MS = 60 * 60 * 1000  # Venue: "User Data Streams", valid for 60 minutes
 
@@ -42,6 +44,11 @@ class UserEvents:
     def delete_key(self) -> None:
         """Close the user data stream of every session of the account."""
         self._key = ""
+
+    def expire_now(self) -> None:
+        """Let the key run out at once."""
+        self._expires_ms = 0
+        self.expire_key()
 
     def expire_key(self) -> None:
         """Tell the subscribers of a key that ran out, once."""
@@ -76,15 +83,33 @@ class UserEvents:
                 "i": order.order_id,
             }
         )
-        self._send(self._account_event(trade, account))
+        position = account.position(instrument.symbol, order.position_side)
+        now_ms = self._clock_ms()
+        self._send(account_update(account, "ORDER", [position], 0, now_ms, trade.time_ms))
         self._send(self._order_event(order, "TRADE", trade))
+
+    def algo_changed(self, event: dict[str, object]) -> None:
+        """Publish an event of the algo orders, which is built elsewhere."""
+        if self._has_reader():
+            self._send(event)
 
     def leverage_changed(self, symbol: str, leverage: int) -> None:
         """Publish ACCOUNT_CONFIG_UPDATE."""
         if self._has_reader():
+            self._send(leverage_update(symbol, leverage, self._clock_ms()))
+
+    def account_changed(
+        self, account: Account, reason: str, positions: Iterable[Position], change_e8: int
+    ) -> None:
+        """Publish ACCOUNT_UPDATE for what is no fill: funding, insurance."""
+        if self._has_reader():
             now_ms = self._clock_ms()
-            change = {"s": symbol, "l": leverage}
-            self._send({"e": "ACCOUNT_CONFIG_UPDATE", "E": now_ms, "T": now_ms, "ac": change})
+            self._send(account_update(account, reason, positions, change_e8, now_ms, now_ms))
+
+    def margin_called(self, account: Account) -> None:
+        """Publish MARGIN_CALL."""
+        if self._has_reader():
+            self._send(margin_call(account, self._clock_ms()))
 
     def _is_active(self) -> bool:
         return bool(self._key) and self._clock_ms() < self._expires_ms
@@ -95,45 +120,20 @@ class UserEvents:
     def _send(self, event: dict[str, object]) -> None:
         self._hub.publish(self._key, orjson.dumps(event))
 
-    def _account_event(self, trade: Trade, account: Account) -> dict[str, object]:
-        symbol = trade.order.instrument.symbol
-        position = account.positions[symbol]
-        wallet = fixed_e8(account.wallet_e8)
-        return {
-            "e": "ACCOUNT_UPDATE",
-            "E": self._clock_ms(),
-            "T": trade.time_ms,
-            "a": {
-                "m": "ORDER",
-                # Venue: "bc" is the balance change except for profit and commission.
-                "B": [{"a": "USDT", "wb": wallet, "cw": wallet, "bc": "0"}],
-                "P": [
-                    {
-                        "s": symbol,
-                        "pa": position.instrument.quantity_text(position.quantity_lot),
-                        "ep": position.entry_text(),
-                        "bep": position.entry_text(),
-                        "cr": fixed_e8(position.realised_e8),
-                        "up": fixed_e8(position.unrealised_e8(account.mark_tick(symbol))),
-                        "mt": "cross",
-                        "iw": "0",
-                        "ps": "BOTH",
-                        "ma": "USDT",
-                    }
-                ],
-            },
-        }
-
     def _order_event(
         self, order: ClientOrder, execution: str, trade: Trade | None
     ) -> dict[str, object]:
         instrument = order.instrument
         zero = instrument.quantity_text(0)
+        # Venue: "Event: Order Update": type LIQUIDATION, whose fills are of type CALCULATED.
+        kind = "LIQUIDATION" if order.is_forced else order.kind
+        if order.is_forced and trade:
+            execution = "CALCULATED"
         body: dict[str, object] = {
             "s": instrument.symbol,
             "c": order.client_order_id,
             "S": order.side_text,
-            "o": order.kind,
+            "o": kind,
             "f": order.time_in_force,
             "q": instrument.quantity_text(order.quantity_lot),
             "p": order.price_text(),
@@ -154,16 +154,16 @@ class UserEvents:
             "m": trade.is_maker if trade else False,
             "R": order.reduce_only,
             "wt": "CONTRACT_PRICE",
-            "ot": order.kind,
-            "ps": "BOTH",
-            "cp": False,
+            "ot": kind,
+            "ps": order.position_side,
+            "cp": order.close_position,
             "rp": fixed_e8(trade.realised_e8) if trade else "0",
             "pP": False,
             "si": 0,
             "ss": 0,
-            "V": "EXPIRE_MAKER",
-            "pm": "NONE",
-            "gtd": 0,
+            "V": order.stp_mode,
+            "pm": order.price_match,
+            "gtd": order.good_till_ms,
         }
         now_ms = self._clock_ms()
         return {"e": "ORDER_TRADE_UPDATE", "E": now_ms, "T": order.updated_ms, "o": body}

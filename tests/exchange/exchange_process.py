@@ -12,6 +12,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import IO
 from urllib.parse import urlencode
 
 import requests
@@ -44,7 +45,7 @@ def run_to_end(*arguments: str, **changes: str) -> subprocess.CompletedProcess[s
 class ExchangeProcess:
     """One exchange on an ephemeral port."""
 
-    def __init__(self, *arguments: str) -> None:
+    def __init__(self, *arguments: str, stderr: int | IO[bytes] = subprocess.PIPE) -> None:
         read_fd, write_fd = os.pipe()
         self.process = subprocess.Popen(
             [
@@ -54,14 +55,14 @@ class ExchangeProcess:
             cwd=ROOT,
             env=environment(),
             pass_fds=(write_fd,),
-            stderr=subprocess.PIPE,
+            stderr=stderr,
         )
         os.close(write_fd)
         with os.fdopen(read_fd, "rb") as stream:
             line = stream.readline()
         if not line:
             _, errors = self.process.communicate(timeout=TIMEOUT_S)
-            raise AssertionError(f"the exchange did not start: {errors.decode()}")
+            raise AssertionError(f"the exchange did not start: {(errors or b'').decode()}")
         self.ready = json.loads(line)
         self.rest = self.ready["rest"]
         self.stream = self.ready["stream"]
@@ -77,6 +78,10 @@ class ExchangeProcess:
         self.process.send_signal(signal.SIGTERM)
         self.process.communicate(timeout=TIMEOUT_S)
         return self.process.returncode
+
+    def hang_up(self) -> None:
+        """Close the kept REST connections; the next request makes a new one."""
+        self._session.close()
 
     def get(self, path: str, **params: str | int) -> requests.Response:
         return self._session.get(self.rest + path, params=params, timeout=TIMEOUT_S)

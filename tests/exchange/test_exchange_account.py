@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-import json
 from fractions import Fraction
 
 import pytest
-from exchange_process import SHARED
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from exchange.api.signing import Credentials, check_time, hmac_hex, rest_payload, ws_payload
-from exchange.errors import VenueError
 from exchange.instruments import INSTRUMENTS, inferred_instrument, parse_scaled, scaled_text
-from exchange.matching.ladder import BUY, SELL
+from exchange.matching.layout import BUY, SELL
 from exchange.orders import ClientOrder, Trade
 from exchange.trading.account import Account
 
@@ -49,7 +45,7 @@ def test_flip_and_maker_fee():
     held = account()
     fill(held, SELL, 640_000, 3)
     flip = fill(held, BUY, 639_000, 5, is_maker=True)
-    position = held.positions["BTCUSDT"]
+    position = held.position("BTCUSDT")
     assert flip.realised_e8 == 3 * 1_000 * BTC.lot_value_e8
     assert (position.quantity_lot, position.cost) == (2, 2 * 639_000)
     assert flip.fee_e8 == BTC.notional_e8(639_000, 5) * 2 // 10_000
@@ -78,7 +74,7 @@ def test_margin_counts_the_worse_side():
 def test_wallet_reconciles_to_the_last_digit(steps):
     held = account()
     trades = [fill(held, *step) for step in steps]
-    position = held.positions["BTCUSDT"]
+    position = held.position("BTCUSDT")
     assert position.quantity_lot == sum(side * lot for side, _, lot in steps)
     paid = sum(t.fee_e8 for t in trades)
     realised = sum(t.realised_e8 for t in trades)
@@ -113,64 +109,3 @@ def test_prices_print_as_the_venue_prints_them():
 
 def test_min_notional_allows_a_base_position():
     assert all(i.min_notional <= 50 for i in INSTRUMENTS.values())
-
-
-def test_rest_payload_is_query_then_body_without_separator():
-    assert rest_payload("a=1&signature=x&b=2", "c=3") == "a=1&b=2c=3"
-    assert rest_payload("a=1", "c=3&signature=x") == "a=1c=3"
-
-
-def test_ws_payload_is_sorted_raw_text():
-    params = {"symbol": "１２", "apiKey": "k", "signature": "s", "price": "0.10"}
-    assert ws_payload(params) == "apiKey=k&price=0.10&symbol=１２"
-
-
-def test_known_hmac():
-    # RFC 4231, test case 2.
-    expected = "5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843"
-    assert hmac_hex("Jefe", "what do ya want for nothing?") == expected
-
-
-@pytest.mark.recordings
-def test_venue_signature_vectors():
-    path = SHARED / "protocol" / "signatures.json"
-    if not path.is_file():
-        pytest.skip("the recordings in ../shared are absent")
-    checked = 0
-    for row in json.loads(path.read_text()):
-        if "secret" not in row:
-            continue
-        payload = row.get("payload_doc", row["payload"])
-        assert hmac_hex(row["secret"], payload) == row["expected"], row["name"]
-        assert hmac_hex(row["secret"], row["payload"]) == row["recomputed"], row["name"]
-        checked += 1
-    assert checked >= 5
-
-
-TIMES = [  # timestamp − now, recvWindow -> accepted
-    (0, None, True),
-    (999, None, True),
-    (1000, None, False),
-    (-5000, None, True),
-    (-5001, None, False),
-    (-100, "100", True),
-    (-101, "100", False),
-]
-
-
-@pytest.mark.parametrize(("offset", "window", "accepted"), TIMES)
-def test_time_window(offset, window, accepted):
-    params = {"timestamp": str(1_000_000 + offset)}
-    if window is not None:
-        params["recvWindow"] = window
-    if accepted:
-        check_time(params, 1_000_000)
-    else:
-        with pytest.raises(VenueError) as caught:
-            check_time(params, 1_000_000)
-        assert caught.value.code == -1021
-
-
-def test_keys_never_print():
-    shown = repr(Credentials("visible-key", "visible-secret"))
-    assert "visible" not in shown

@@ -12,7 +12,7 @@ from exchange_process import ExchangeProcess, SyncedBook, received_bytes
 
 from exchange.instruments import INSTRUMENTS
 from exchange.markets.recorded_book import RecordedBook
-from exchange.matching.ladder import BUY, SELL
+from exchange.matching.layout import BUY, SELL
 from exchange.orders import ClientOrder
 
 BTC = INSTRUMENTS["BTCUSDT"]
@@ -23,11 +23,14 @@ class Bench:
 
     def __init__(self) -> None:
         self.fills: list[tuple[int, int, int, bool]] = []
-        self.book = RecordedBook(
-            lambda o, price, lot, is_maker: self.fills.append((o.order_id, price, lot, is_maker))
-        )
+        self.expired: list[int] = []
+        self.book = RecordedBook(self.on_fill, lambda order: self.expired.append(order.order_id))
         self.book.load(1, 0, [(100, 10), (99, 20)], [(101, 10), (102, 20)])
         self.next_id = 1
+
+    def on_fill(self, order: ClientOrder, price: int, lot: int, is_maker: bool) -> None:
+        order.executed_lot += lot
+        self.fills.append((order.order_id, price, lot, is_maker))
 
     def order(self, side: int, price: int, lot: int) -> ClientOrder:
         self.next_id += 1
@@ -36,7 +39,7 @@ class Bench:
 
     def rest(self, side: int, price: int, lot: int) -> ClientOrder:
         order = self.order(side, price, lot)
-        self.book.rest(order)
+        self.book.submit(order, rests=True)
         return order
 
     def update(self, bids=(), asks=()) -> None:
@@ -47,11 +50,11 @@ def test_taker_walks_levels_and_what_it_took_is_gone():
     bench = Bench()
     first, second = bench.order(BUY, 102, 15), bench.order(BUY, 102, 50)
     assert bench.book.available_lot(second) == 30
-    bench.book.take(first)
+    bench.book.submit(first, rests=False)
     assert bench.fills == [(2, 101, 10, False), (2, 102, 5, False)]
     assert bench.book.available_lot(second) == 15
     bench.update(asks=[(101, 4)])
-    bench.book.take(second)
+    bench.book.submit(second, rests=False)
     assert bench.fills[2:] == [(3, 101, 4, False), (3, 102, 15, False)]
     assert second.remaining_lot == 31
 
@@ -60,7 +63,7 @@ def test_market_order_in_an_empty_book_stays_unfilled():
     bench = Bench()
     bench.update(bids=[(100, 0), (99, 0)])
     order = bench.order(SELL, 0, 5)
-    bench.book.take(order)
+    bench.book.submit(order, rests=False)
     assert (bench.fills, order.remaining_lot) == ([], 5)
 
 
@@ -119,6 +122,75 @@ def test_a_crossing_book_fills_at_the_orders_price():
     assert bench.fills == [(2, 100, 2, True), (2, 100, 2, True)]
     bench.update(asks=[(98, 1)])
     assert bench.fills[2:] == [(2, 100, 1, True)]
+
+
+def test_what_a_taker_leaves_rests_and_fills_later():
+    bench = Bench()
+    order = bench.rest(BUY, 101, 25)
+    assert bench.fills == [(2, 101, 10, False)]
+    assert (order.remaining_lot, order.ahead_lot) == (15, 0)
+    bench.book.on_trade(101, 4, SELL)
+    assert bench.fills[1:] == [(2, 101, 4, True)]
+    assert bench.book.traded() == (101, 101, 101)
+    assert bench.book.traded() is None
+
+
+def test_consumed_liquidity_is_back_only_when_the_recording_updates_the_level():
+    bench = Bench()
+    bench.rest(BUY, 101, 10)
+    again = bench.order(BUY, 102, 30)
+    assert bench.book.available_lot(again) == 20
+    bench.update(asks=[(103, 5)])
+    assert bench.book.available_lot(again) == 20
+    bench.update(asks=[(101, 10)])
+    assert bench.book.available_lot(again) == 30
+
+
+# mode -> the resting order expires, the taker expires, the taker's fills
+PREVENTION = [
+    ("NONE", False, False, [(100, 4), (100, 3), (100, 6), (99, 2)]),
+    ("EXPIRE_MAKER", True, False, [(100, 4), (100, 6), (99, 5)]),
+    ("EXPIRE_TAKER", False, True, [(100, 4)]),
+    ("EXPIRE_BOTH", True, True, [(100, 4)]),
+]
+
+
+@pytest.mark.parametrize(("mode", "maker_ends", "taker_ends", "taken"), PREVENTION)
+def test_orders_of_the_account_do_not_trade_together(mode, maker_ends, taker_ends, taken):
+    """Four lots are displayed ahead of our bid of three, six behind it, then comes the next."""
+    bench = Bench()
+    bench.update(bids=[(100, 4)])
+    maker = bench.rest(BUY, 100, 3)
+    bench.update(bids=[(100, 10)])
+    taker = bench.order(SELL, 99, 15)
+    taker.stp_mode = mode
+    bench.book.submit(taker, rests=True)
+    ends = [maker.order_id] * maker_ends + [taker.order_id] * taker_ends
+    assert bench.expired == ends
+    fills = [(price, lot) for order_id, price, lot, _ in bench.fills if order_id == taker.order_id]
+    assert fills == taken
+    assert (maker.order_id in bench.book.orders) == (mode == "EXPIRE_TAKER")
+    assert taker.order_id not in bench.book.orders
+
+
+def test_an_amended_order_goes_to_the_end_of_its_queue_or_takes():
+    bench = Bench()
+    order = bench.rest(BUY, 100, 5)
+    bench.book.on_trade(100, 4, SELL)
+    assert order.ahead_lot == 6
+    order.remaining_lot = 3
+    bench.book.amend(order)
+    assert (order.ahead_lot, order.remaining_lot) == (10, 3)
+    order.remaining_lot = 8
+    bench.book.amend(order)
+    assert (order.ahead_lot, order.remaining_lot) == (10, 8)
+    bench.book.on_trade(100, 12, SELL)
+    assert bench.fills == [(2, 100, 2, True)]
+    order.price_tick, order.remaining_lot = 101, 7
+    bench.book.amend(order)
+    assert bench.fills[1:] == [(2, 101, 7, False)]
+    assert (order.executed_lot, order.remaining_lot) == (9, 0)
+    assert bench.book.orders == {}
 
 
 def write_recording(path: Path, with_snapshot: bool = True) -> list[bytes]:
@@ -265,7 +337,7 @@ def test_aggregates_cover_all_trades(recordings):
     path = recordings / "usdm_ethusdt_20240718.gz"
     exchange = ExchangeProcess("--market", "capture", "--speed", "max", "--capture", str(path))
     names = "ethusdt@aggTrade/ethusdt@trade/ethusdt@depth@0ms"
-    stream = exchange.connect(f"/market/stream?streams={names}")
+    stream = exchange.connect(f"/stream?streams={names}")
     trades = [p for p in map(json.loads, recorded_parts(path)) if p["e"] == "trade"]
     covered = 0
     while covered < len(trades):

@@ -179,7 +179,7 @@ def test_time_in_force(synthetic):
     ioc = synthetic.call("order.place", **base, timeInForce="IOC", quantity="0.01", price=low)
     assert (ioc["result"]["status"], ioc["result"]["executedQty"]) == ("EXPIRED", "0.000")
     fok = synthetic.call("order.place", **base, timeInForce="FOK", quantity="0.01", price=low)
-    assert (fok["result"]["status"], fok["result"]["executedQty"]) == ("EXPIRED", "0.000")
+    assert (fok["status"], fok["error"]["code"]) == (400, -5021)
     fok = synthetic.call("order.place", **base, timeInForce="FOK", quantity="0.01", price=high)
     assert (fok["result"]["status"], fok["result"]["executedQty"]) == ("FILLED", "0.010")
     gtx = synthetic.call("order.place", **base, timeInForce="GTX", quantity="0.01", price=low)

@@ -6,9 +6,6 @@ from bisect import bisect_left, insort
 from collections.abc import Iterator
 from typing import Generic, TypeVar
 
-BUY = 1
-SELL = -1
-
 LevelT = TypeVar("LevelT")
 
 
@@ -54,10 +51,6 @@ class Ladder(Generic[LevelT]):
         side = self.side
         for key in reversed(self._keys):
             yield key * side
-
-    def nth(self, rank: int) -> int:
-        """Return the price of rank `rank` (0 is the best), the worst one when there are fewer."""
-        return self._keys[max(-1 - rank, -len(self._keys))] * self.side
 
     def clear(self) -> None:
         """Empty the side."""
