@@ -20,7 +20,14 @@ from typing import Any
 
 from bench import harness, matching_kernels, ring_twin
 from bench.harness import Row, answer_hash, interleaved, median, pinned, timed
-from bench.matching_stream import LEVEL_CAPACITY, ORDER_CAPACITY, Stream, replay
+from bench.matching_stream import (
+    LEVEL_CAPACITY,
+    ORDER_CAPACITY,
+    Stream,
+    fold_changes,
+    replay,
+    replay_changes,
+)
 from bench.regions import region
 from exchange.matching.book import MatchingBook
 from exchange.matching.layout import BUY, GTC, book_size, format_book
@@ -116,12 +123,13 @@ def _compiled(
 
 def _through_python(kernels: Any, stream: Stream, repetitions: int) -> Iterator[Row]:
     steps = stream.steps()[: 20_000 if repetitions > 2 else 5_000]
-    digest = answer_hash(stream.resting, len(steps))
+    wanted = replay_changes(Stream.new_book(kernels), stream, len(steps))
 
     def whole() -> float:
         book = Stream.new_book(kernels)
         slots = [-1] * stream.numbers
         submit, cancel = book.submit, book.cancel
+        answers = []
         seen = 0
         started = perf_counter_ns()
         for kind, number, side, price_tick, lot, how in steps:
@@ -134,25 +142,31 @@ def _through_python(kernels: Any, stream: Stream, repetitions: int) -> Iterator[
                     seen += traded
             for _, _, total in matched.changes:
                 seen += total
+            answers.append(matched)
         elapsed = perf_counter_ns() - started
-        harness.check("something was read", seen > 0, True)
+        harness.check("matching through Python", fold_changes(answers), wanted)
         return elapsed / len(steps)
 
     figures = interleaved([whole, lambda: _resting(kernels)], repetitions)
     note = "fills and changed levels read as Python objects"
     n = len(steps) * repetitions
-    yield timed(STAGE, "matching through Python, mixed", figures[0], n, hash=digest, note=note)
+    yield timed(
+        STAGE, "matching through Python, mixed", figures[0], n, hash=answer_hash(wanted), note=note
+    )
     yield timed(
         STAGE,
         "matching through Python, submit",
         figures[1],
         RESTING * repetitions,
-        hash=answer_hash(RESTING),
+        hash=answer_hash(RESTING_TOTALS),
         note="orders that rest, a change each",
     )
 
 
 RESTING = 4_000
+RESTING_LEVELS = 300
+# One lot more on the next level, again and again: each answer tells the level's total so far.
+RESTING_TOTALS = sum(1 + number // RESTING_LEVELS for number in range(RESTING))
 
 
 def _resting(kernels: Any) -> float:
@@ -161,10 +175,10 @@ def _resting(kernels: Any) -> float:
     totals = 0
     started = perf_counter_ns()
     for number in range(RESTING):
-        matched = submit(number, number, 0, BUY, 10_000 - number % 300, 1, GTC)
+        matched = submit(number, number, 0, BUY, 10_000 - number % RESTING_LEVELS, 1, GTC)
         for _, _, total in matched.changes:
             totals += total
     elapsed = perf_counter_ns() - started
     harness.check("all rest", book.order_count, RESTING)
-    harness.check("totals were read", totals > RESTING, True)
+    harness.check("totals of the levels", totals, RESTING_TOTALS)
     return elapsed / RESTING

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import random
 from array import array
+from collections.abc import Sequence
 from typing import Any
 
 from bench.harness import check
@@ -136,3 +137,42 @@ def replay(book: MatchingBook, stream: Stream) -> int:
     bid, _, ask, _ = book.quote()
     check("the book is not crossed", bid < ask, True)
     return answer
+
+
+def fold_changes(answers: Sequence[Matched]) -> int:
+    """Return the fold over outcomes and, other than `fold_matched`, the levels they changed."""
+    answer = 0
+    for matched in answers:
+        answer = fold_matched(answer, matched)
+        for change in matched.changes:
+            for value in change:
+                answer = (answer * 31 + value) & FOLD_MASK
+    return answer
+
+
+def replay_changes(book: MatchingBook, stream: Stream, count: int) -> int:
+    """Do the first steps of the stream; return the fold over the answers with their changes.
+
+    Raises:
+        WrongAnswerError: the changes do not add up to the book that they come from.
+    """
+    slots: dict[int, int] = {}
+    levels: dict[tuple[int, int], int] = {}
+    answers = []
+    for kind, number, side, price_tick, lot, how in stream.steps()[:count]:
+        if kind:
+            matched = book.cancel(slots[number], number)
+        else:
+            matched = book.submit(number, number, 0, side, price_tick, lot, how)
+            slots[number] = matched.slot
+        for changed_side, changed_tick, total in matched.changes:
+            levels[changed_side, changed_tick] = total
+        answers.append(matched)
+    told = {level: total for level, total in levels.items() if total}
+    held = {
+        (side, price_tick): total
+        for side in (BUY, SELL)
+        for price_tick, total in book.top(side, LEVEL_CAPACITY)
+    }
+    check("changes make the book", told, held)
+    return fold_changes(answers)

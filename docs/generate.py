@@ -17,7 +17,8 @@ ROOT = Path(__file__).resolve().parent.parent
 if str(ROOT) not in sys.path:  # run as a script, only docs/ is on the path
     sys.path.insert(0, str(ROOT))
 
-from exchange.faults.table import SELECTORS, TABLE, Parameter, Row  # noqa: E402
+from exchange.faults.rows import ALWAYS, SELECTORS, Parameter, Row  # noqa: E402
+from exchange.faults.table import TABLE  # noqa: E402
 from shm.counters import COUNTERS, OFFSETS, OWNERS, block_offset  # noqa: E402
 from shm.fields import Record  # noqa: E402
 from shm.histogram_layout import HISTOGRAMS  # noqa: E402
@@ -176,13 +177,18 @@ def _fault(row: Row) -> tuple[str, ...]:
     parameters = ", ".join(_parameter(parameter) for parameter in row.parameters)
     count = "–" if row.is_action else str(row.count)
     serves = ", ".join(str(number) for number in row.serves)
-    return f"`{row.name}`", row.point, parameters, count, row.meaning, serves
+    takes = ", ".join(f"`{name}`" for name in row.takes if name != "count")
+    if row.stream:
+        takes = takes.replace("`stream`", f"`stream`={row.stream}")
+    return f"`{row.name}`", row.point, parameters, takes, count, row.meaning, serves
 
 
 def faults_text() -> str:
     """Return the tables of fault switches for docs/EXCHANGE.md."""
-    titles = ("fault", "where", "parameters and defaults", "count", "what happens", "catalogue")
-    text = _table(titles, [_fault(row) for row in TABLE]) + "\nEvery fault takes these as well:\n\n"
+    titles = ("fault", "where", "parameters and defaults", "selectors", "count", "what happens")
+    text = _table((*titles, "catalogue"), [_fault(row) for row in TABLE])
+    always = " and ".join(f"`{name}`" for name in ALWAYS)
+    text += f"\nSelectors; {always} are taken by every fault, `count` by those that have one:\n\n"
     selectors = [
         (f"`{p.name}`", p.unit, "" if p.default == "" else str(p.default), p.meaning)
         for p in SELECTORS

@@ -91,6 +91,11 @@ ERRORS: dict[int, tuple[int, str]] = {
         "Order type not supported for this endpoint. "
         "Please use the Algo Order API endpoints instead.",
     ),
+    -4130: (
+        400,
+        "An open stop or take profit order with GTE and closePosition in the direction is "
+        "existing.",
+    ),
     -4131: (
         400,
         "The counterparty's best price does not meet the PERCENT_PRICE filter limit.",

@@ -55,7 +55,6 @@ class Instrument:
     min_notional: int  # USDT
     lot_max: int
     typical_lot: int  # median size of a resting synthetic order
-    max_leverage: int = 125
     lot_min: int = 1
     market_lot_max: int = 0  # 0 stands for lot_max
     price_min_tick: int = 1
@@ -138,7 +137,6 @@ def _instrument(row: Mapping[str, str]) -> Instrument:
         min_notional=int(row["notional"]),
         lot_max=_exact(row["cap"], *quantity),
         typical_lot=_exact(row["usual"], *quantity),
-        max_leverage=int(row["lever"]),
         market_lot_max=_exact(row["market"], *quantity),
         price_min_tick=_exact(row["min"], *price),
         price_max_tick=_exact(row["max"], *price),
@@ -165,9 +163,7 @@ def inferred_instrument(symbol: str, price_decimals: int, quantity_decimals: int
     known = INSTRUMENTS.get(symbol)
     if known is not None:
         return known
-    return Instrument(
-        symbol, price_decimals, 1, quantity_decimals, 1, 1, 5, 10**9, 1, max_leverage=50
-    )
+    return Instrument(symbol, price_decimals, 1, quantity_decimals, 1, 1, 5, 10**9, 1)
 
 
 def described_instrument(row: Mapping[str, Any]) -> Instrument:

@@ -11,9 +11,10 @@ from exchange.clock import Clock
 from exchange.errors import StartError, VenueError
 from exchange.faults.arming import FaultError
 from exchange.faults.connections import Connections
+from exchange.faults.rows import Row, Value
 from exchange.faults.switches import Fault, Switches
-from exchange.faults.table import Row, Value
 from exchange.faults.tampering import Tamper
+from exchange.orders import ClientOrder
 from exchange.streams.hub import Hub
 from exchange.trading.desk import Desk
 
@@ -36,13 +37,15 @@ class Misbehaviour:
         self._hub, self._desk = hub, desk
         self._tamper = Tamper(self.switches, hub.deliver, self._set_tamper)
         desk.switches = self.switches
+        self.switches.symbols = desk.instruments
         self.switches.on_change.append(self._set_tamper)
         self.switches.actions.update(
             listen_key_expire=self._expire_key,
             filters_change=self._change_filters,
             foreign_order=self._place_foreign_order,
         )
-        return Trouble(self.switches, self.connections, self.clock.now_ms, self.fill)
+        self.switches.undo["filters_change"] = self._restore_filters
+        return Trouble(self.switches, self.connections, self.clock.now_ms, self)
 
     def start(self, faults: Iterable[tuple[Row, dict[str, Value]]]) -> None:
         """Arm the faults of the command line; called inside the event loop.
@@ -56,16 +59,25 @@ class Misbehaviour:
             except FaultError as error:
                 raise StartError(f"--fault: {error}") from None
 
-    def fill(self, params: Mapping[str, str]) -> None:
-        """Fill a resting order, named as a request names it, at its own price."""
+    def fillable(self, params: Mapping[str, str]) -> int | None:
+        """Return the id of the open limit order that a request names, or None."""
         symbol = params.get("symbol", "")
         order_text = params.get("orderId", "")
         is_number = order_text.isascii() and order_text.isdigit() and len(order_text) < 20
         order_id = int(order_text) if is_number else None
-        client_id = params.get("origClientOrderId") or params.get("newClientOrderId")
-        order = self._desk.register.find(symbol, order_id, client_id)
-        if order is None or not order.is_open or not order.price_tick:
-            return
+        order = self._desk.register.find(symbol, order_id, params.get("origClientOrderId"))
+        is_fillable = order is not None and order.is_open and order.price_tick
+        return order.order_id if order is not None and is_fillable else None
+
+    def fill(self, order_ids: list[int]) -> bool:
+        """Fill those that are open limit orders at their prices; tell whether any is filled now."""
+        orders = [self._desk.register.orders[order_id] for order_id in order_ids]
+        for order in orders:
+            if order.is_open and order.price_tick:
+                self._fill_one(order)
+        return any(order.status == "FILLED" for order in orders)
+
+    def _fill_one(self, order: ClientOrder) -> None:
         with self._desk.settling():
             self._desk.market.withdraw(order)
             quantity_lot, order.remaining_lot = order.remaining_lot, 0
@@ -86,6 +98,14 @@ class Misbehaviour:
         names = ("tick_step", "lot_step", "min_notional")
         changes = {name: fault.number(name) for name in names if fault.number(name)}
         self._desk.filters.change(symbol, **changes)
+
+    def _restore_filters(self, fault: Fault) -> None:
+        """Undo one change of a symbol's filters; others that last are made again."""
+        symbol = fault.text("symbol")
+        self._desk.filters.restore(symbol)
+        for other in self.switches.lasting("filters_change"):
+            if other.text("symbol") == symbol:
+                self._change_filters(other)
 
     def _place_foreign_order(self, fault: Fault) -> None:
         """Place an order as the account's owner would by hand, in the venue's own window."""

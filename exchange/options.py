@@ -20,7 +20,7 @@ from exchange.api.limits import (
 )
 from exchange.errors import StartError
 from exchange.faults.arming import FaultError, parse_fault
-from exchange.faults.table import Row, Value
+from exchange.faults.rows import Row, Value
 from exchange.instruments import E8, INSTRUMENTS, parse_scaled
 from exchange.markets.regimes import CHAINS, RATE_DEFAULT, REGIME_DEFAULT
 
@@ -57,6 +57,15 @@ class Options:
     faults: list[tuple[Row, dict[str, Value]]]
 
 
+class _Help(argparse.ArgumentDefaultsHelpFormatter):
+    """Show the default of every option that has one."""
+
+    def _get_help_string(self, action: argparse.Action) -> str | None:
+        if action.default in (None, "", []):
+            return action.help
+        return super()._get_help_string(action)
+
+
 class _Parser(argparse.ArgumentParser):
     """Report mistakes as one line, without the usage text."""
 
@@ -67,6 +76,7 @@ class _Parser(argparse.ArgumentParser):
 def _parser() -> argparse.ArgumentParser:
     parser = _Parser(
         prog="python -m exchange",
+        formatter_class=_Help,
         description="An embedded Binance-compatible USDⓈ-M futures exchange on loopback. "
         "Credentials come from EXCHANGE_API_KEY and EXCHANGE_API_SECRET.",
     )
@@ -77,14 +87,14 @@ def _parser() -> argparse.ArgumentParser:
     add("--balance", default="10000", help="USDT")
     add("--maker-fee", default="0.0002", help="share of the notional")
     add("--taker-fee", default="0.0005", help="share of the notional")
-    add("--ack-latency-ms", default="0", help="delay of order responses, ms")
+    add("--ack-latency-ms", default="0", help="delay of answers to orders and other actions, ms")
     add("--funding-interval-s", default="28800", help="seconds from one funding to the next")
     for name, default, what in (
         ("--weight-limit", WEIGHT_PER_MINUTE, "request weight a minute"),
         ("--orders-10s", ORDERS_PER_10_S, "new orders in 10 s"),
         ("--orders-1m", ORDERS_PER_MINUTE, "new orders a minute"),
     ):
-        add(name, default=str(default), metavar="N", help=f"{what}; default {default}")
+        add(name, default=str(default), metavar="N", help=what)
     add(
         "--public-key",
         action="append",
@@ -110,7 +120,7 @@ def _parser() -> argparse.ArgumentParser:
         ("--pong-timeout-s", Lifetimes.pong_timeout_s, "until a missing pong closes it"),
         ("--life-s", Lifetimes.life_s, "until a connection is closed for its age"),
     ):
-        add(name, default=str(default_s), help=f"seconds {what}; default {default_s:g}")
+        add(name, default=str(default_s), help=f"seconds {what}")
     add("--ready-fd", type=int, default=None, metavar="N", help="gets one JSON line when ready")
     add("--log-file", type=Path, default=None, help="default: standard error")
     add(

@@ -46,22 +46,23 @@ from exchange.trading.liquidation import ForcedOrderStream, Liquidator
 from exchange.trading.register import Register
 from exchange.trading.rounds import Rounds
 from exchange.trading.user_events import UserEvents
-from runtime.kernels import KernelError, load
+from runtime.kernels import KernelError, Kernels, is_built, load
 
 ROUND_S = 1.0  # marks, funding and margin are looked at once a second
+INTERRUPTED = 130  # the exit code of a Ctrl-C before there is anything to close
 PR_SET_PDEATHSIG = 1  # linux/prctl.h
 
 
 class Exchange:
     """Be one running exchange: everything that has to be opened and closed."""
 
-    def __init__(self, options: Options) -> None:
+    def __init__(self, options: Options, kernels: Kernels | None) -> None:
         self._options = options
         self._misbehaviour = misbehaviour = Misbehaviour()
         clock_ms = misbehaviour.clock.now_ms
         self._hub = Hub()
         self._events = UserEvents(self._hub, clock_ms)
-        self.market = build_market(options, self._hub, clock_ms)
+        self.market = build_market(options, self._hub, clock_ms, kernels)
         account = Account(
             self.market.instruments.values(),
             options.balance_e8,
@@ -87,7 +88,7 @@ class Exchange:
             TradeEndpoints(desk),
             AccountEndpoints(desk, self._events, options.budget.rows()),
             ListenKeyEndpoints(self._events),
-            MarkEndpoints(marks, liquidator, self.market.instruments),
+            MarkEndpoints(marks, self.market.instruments),
         )
         methods = [row for part in endpoints for row in part.methods()]
         refuse = desk.refuse_unauthorised
@@ -178,7 +179,27 @@ def build_marks(options: Options, desk: Desk, clock_ms: Callable[[], int]) -> Ma
     )
 
 
-def build_market(options: Options, hub: Hub, clock_ms: Callable[[], int]) -> Market:
+def prepare_kernels(options: Options) -> Kernels | None:
+    """Load what the market's books are compiled to, None where there is no such book.
+
+    Built before the event loop runs and its signal handlers stand: Ctrl-C ends a build.
+
+    Raises:
+        StartError: they could not be built or loaded.
+    """
+    if options.market != "synthetic":
+        return None
+    if options.kernels == "ahead" and not is_built():
+        structlog.get_logger().info("building_kernels", text="once, this takes about a minute")
+    try:
+        return load(options.kernels)
+    except KernelError as error:
+        raise StartError(f"cannot load the kernels: {error}") from error
+
+
+def build_market(
+    options: Options, hub: Hub, clock_ms: Callable[[], int], kernels: Kernels | None
+) -> Market:
     """Return the market that the options name. Raises StartError for a wrong recording."""
     if options.market == "capture":
         return CaptureMarket(hub, options.capture, options.symbols, options.speed, clock_ms)
@@ -187,10 +208,6 @@ def build_market(options: Options, hub: Hub, clock_ms: Callable[[], int]) -> Mar
         urls = (options.upstream_rest, options.upstream_stream, f"depth@{options.upstream_depth}")
         return LiveMarket(hub, described, options.symbols, *urls, clock_ms, options.seed)
     instruments = [INSTRUMENTS[symbol] for symbol in options.symbols]
-    try:
-        kernels = load(options.kernels)
-    except KernelError as error:
-        raise StartError(f"cannot load the kernels: {error}") from error
     pace = (options.seed, options.rate, options.speed)
     return SyntheticMarket(hub, instruments, *pace, clock_ms, kernels, options.regime)
 
@@ -205,13 +222,23 @@ def tell_ready(options: Options, port: int, symbols: list[str]) -> None:
         "ws_api": f"ws://{host}:{port}/ws-fapi/v1",
         "symbols": symbols,
     }
-    structlog.get_logger().info("listening", port=port, symbols=",".join(symbols))
+    structlog.get_logger().info(
+        "listening",
+        url=line["rest"],
+        market=options.market,
+        symbols=",".join(symbols),
+        **(
+            {"regime": options.regime, "seed": options.seed}
+            if options.market == "synthetic"
+            else {}
+        ),
+    )
     if options.ready_fd is not None:
         with os.fdopen(options.ready_fd, "wb") as stream:
             stream.write(orjson.dumps(line) + b"\n")
 
 
-async def serve(options: Options) -> int:
+async def serve(options: Options, kernels: Kernels | None) -> int:
     """Run the exchange until SIGTERM or SIGINT; return 0, or 1 if a market's timer failed."""
     loop = asyncio.get_running_loop()
     stop = asyncio.Event()
@@ -228,7 +255,7 @@ async def serve(options: Options) -> int:
     loop.set_exception_handler(on_failure)
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
-    exchange = Exchange(options)
+    exchange = Exchange(options, kernels)
     port = await exchange.open()
     try:
         tell_ready(options, port, list(exchange.market.instruments))
@@ -257,7 +284,9 @@ def main(argv: list[str]) -> int:
         if options.exit_with_parent is not None:
             die_with_parent(options.exit_with_parent or parent_pid)
         with log_to(options.log_file):
-            return asyncio.run(serve(options))
+            return asyncio.run(serve(options, prepare_kernels(options)))
     except StartError as error:
         print(f"exchange: {error}", file=sys.stderr)
         return 2
+    except KeyboardInterrupt:
+        return INTERRUPTED

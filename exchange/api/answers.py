@@ -12,10 +12,13 @@ import structlog
 from aiohttp import web
 
 from exchange.errors import VenueError
+from exchange.faults.line import Line
 
 Answer = Callable[[web.Request], Awaitable[web.StreamResponse]]
 QUIET: dict[str, Any] = {"access_log": None}  # requests are not logged one by one
 MALFORMED_TEXT = "Malformed request."
+IS_UPGRADED = web.RequestKey("is_upgraded", bool)  # the connection speaks WebSocket from now on
+LINE_BYTES_MAX = 1 << 16  # of a request line: a URL may name 1,024 streams, up to 63 bytes each
 
 
 def error_response(error: VenueError, headers: dict[str, str] | None = None) -> web.Response:
@@ -40,12 +43,29 @@ async def in_venue_shape(request: web.Request, handler: Answer) -> web.StreamRes
     try:
         return await handler(request)
     except web.HTTPException as page:
-        text = f"{page.reason}."
-        return error_response(VenueError.saying(-1100, text, page.status))
-    except VenueError as error:
-        return error_response(error)
+        error = VenueError.saying(-1100, f"{page.reason}.", page.status)
+    except VenueError as refusal:
+        error = refusal
+    except ConnectionResetError:
+        structlog.get_logger().info("client_gone", where=route_of(request))
+        return _to_nobody(request)
     except Exception:
-        return error_response(internal_error(request.path))
+        error = internal_error(route_of(request))
+    # Nothing but frames may follow the switch to a WebSocket.
+    return _to_nobody(request) if IS_UPGRADED in request else error_response(error)
+
+
+def route_of(request: web.Request) -> str:
+    """Return the route's template for the log, not the path: that one can hold a listen key."""
+    resource = request.match_info.route.resource
+    return resource.canonical if resource is not None else "(unknown)"
+
+
+def _to_nobody(request: web.Request) -> web.Response:
+    """End the connection; what is returned is not written any more."""
+    if request.transport is not None:
+        request.transport.abort()
+    return web.Response(status=400)
 
 
 async def expect_nothing(request: web.Request) -> None:
@@ -55,7 +75,12 @@ async def expect_nothing(request: web.Request) -> None:
 
 
 class Protocol(web.RequestHandler):
-    """Answer what is no HTTP request at all in the venue's shape, too."""
+    """Answer what is no HTTP request at all in the venue's shape, too; let lines be cut."""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Let everything that is written pass through a line that a fault may cut."""
+        assert isinstance(transport, asyncio.Transport), "the server listens on TCP"
+        super().connection_made(Line(transport))
 
     def handle_error(
         self,
@@ -74,6 +99,16 @@ class Protocol(web.RequestHandler):
         response.force_close()
         return response
 
+    def log_exception(self, *args: Any, **more: Any) -> None:
+        """Log what the server could not handle; a body that cannot be unpacked is no such thing.
+
+        It is refused already when the server meets it once more while it skips what is left.
+        """
+        if isinstance(more.get("exc_info"), web.RequestPayloadError):
+            structlog.get_logger().info("request_unreadable", status=400, reason="body")
+        else:
+            super().log_exception(*args, **more)
+
 
 async def listen(runner: web.AppRunner, host: str, port: int) -> asyncio.Server:
     """Serve the runner's application with our protocol. Raises OSError when that fails."""
@@ -81,7 +116,14 @@ async def listen(runner: web.AppRunner, host: str, port: int) -> asyncio.Server:
     assert manager is not None, "the runner is set up"
     loop = asyncio.get_running_loop()
     return await loop.create_server(
-        partial(Protocol, manager, loop=loop, tcp_keepalive=True, **QUIET),
+        partial(
+            Protocol,
+            manager,
+            loop=loop,
+            tcp_keepalive=True,
+            max_line_size=LINE_BYTES_MAX,
+            **QUIET,
+        ),
         host,
         port,
         reuse_address=True,

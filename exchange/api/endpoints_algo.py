@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from functools import partial
 
+from exchange.api.limits import ORDER_COST
 from exchange.api.rest import Route
 from exchange.api.ws_api import Method
 from exchange.errors import VenueError
@@ -27,7 +28,7 @@ class AlgoEndpoints:
         v1 = "/fapi/v1"
         signed = partial(Route, security="SIGNED")
         return [
-            signed("POST", f"{v1}/algoOrder", self._place, 0, 1),
+            signed("POST", f"{v1}/algoOrder", self._place, *ORDER_COST, places_orders=True),
             signed("DELETE", f"{v1}/algoOrder", self._cancel),
             signed("GET", f"{v1}/algoOrder", self._query),
             signed("GET", f"{v1}/openAlgoOrders", self._open_orders, _open_orders_weight),
@@ -37,10 +38,10 @@ class AlgoEndpoints:
 
     def methods(self) -> list[Method]:
         """Return the table of WS-API methods."""
-        signed = partial(Method, security="SIGNED")
+        acts = partial(Method, security="SIGNED", is_action=True)
         return [
-            signed("algoOrder.place", self._place_by_ws, 0, 1),
-            signed("algoOrder.cancel", self._cancel),
+            acts("algoOrder.place", self._place_by_ws, *ORDER_COST, places_orders=True),
+            acts("algoOrder.cancel", self._cancel),
         ]
 
     def _place(self, params: Params) -> object:

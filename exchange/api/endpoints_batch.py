@@ -8,6 +8,7 @@ from functools import partial
 
 import orjson
 
+from exchange.api.limits import BATCH_COST
 from exchange.api.rest import Route
 from exchange.errors import VenueError
 from exchange.orders import acknowledgement_json, order_json
@@ -17,7 +18,6 @@ from exchange.trading.parameters import instrument_of, whole_number
 Params = Mapping[str, str]
 BATCH_MAX = 5  # Venue: "Place Multiple Orders", "Modify Multiple Orders"
 CANCEL_MAX = 10  # Venue: "Cancel Multiple Orders"
-BATCH_WEIGHT = 5
 
 
 class BatchEndpoints:
@@ -34,8 +34,8 @@ class BatchEndpoints:
         path = "/fapi/v1/batchOrders"
         signed = partial(Route, security="SIGNED")
         return [
-            signed("POST", path, self._place, BATCH_WEIGHT, BATCH_WEIGHT),
-            signed("PUT", path, self._amend, BATCH_WEIGHT, BATCH_WEIGHT),
+            signed("POST", path, self._place, *BATCH_COST, places_orders=True),
+            signed("PUT", path, self._amend, *BATCH_COST),
             signed("DELETE", path, self._cancel),
         ]
 

@@ -37,8 +37,8 @@ class LocalEndpoints:
         register = self._desk.register
         return {
             **self._desk.market.status(),
-            "orders": len(register.orders),
-            "duplicate_client_ids": register.duplicate_client_ids(),
+            "orders": register.accepted,
+            "duplicate_client_ids": register.duplicate_client_ids,
         }
 
     def _local_orders(self, params: Params) -> object:
@@ -63,10 +63,12 @@ class LocalEndpoints:
             raise VenueError.saying(-1130, str(error)) from None
 
     def _disarm(self, params: Params) -> object:
-        """Disarm the fault of the parameter `id`, or all without it."""
-        text = params.get("id", "")
-        if not text:
+        """Disarm the fault of the parameter `id`, or all without any parameter."""
+        if not params:
             return {"disarmed": self._switches.disarm_all()}
+        if list(params) != ["id"]:
+            raise VenueError.saying(-1130, "only the parameter id is known here")
+        text = params["id"]
         known = text.isascii() and text.isdigit() and self._switches.disarm(int(text[:18]))
         if not known:
             raise VenueError.saying(-1130, f"no such fault: id={text[:20]}", 404)

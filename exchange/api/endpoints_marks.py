@@ -1,4 +1,4 @@
-"""Answer what concerns marks and forced orders: premiumIndex, funding, forceOrders."""
+"""Answer what concerns marks: premiumIndex and funding."""
 
 from __future__ import annotations
 
@@ -10,25 +10,18 @@ from exchange.api.ws_api import Method
 from exchange.errors import VenueError
 from exchange.instruments import Instrument
 from exchange.markets.marks import Marks
-from exchange.orders import query_json
-from exchange.trading.liquidation import Liquidator
 from exchange.trading.parameters import instrument_of, whole_number
 
 Params = Mapping[str, str]
 FUNDING_ROWS = 100  # Venue: "Get Funding Rate History"
 FUNDING_ROWS_MAX = 1_000
-FORCED_ROWS = 50  # Venue: "User's Force Orders"
-FORCED_ROWS_MAX = 100
 
 
 class MarkEndpoints:
-    """Answer with marks, past fundings and the account's liquidation orders."""
+    """Answer with marks and past fundings."""
 
-    def __init__(
-        self, marks: Marks, liquidator: Liquidator, instruments: Mapping[str, Instrument]
-    ) -> None:
+    def __init__(self, marks: Marks, instruments: Mapping[str, Instrument]) -> None:
         self._marks = marks
-        self._liquidator = liquidator
         self._instruments = instruments
 
     def routes(self) -> list[Route]:
@@ -38,7 +31,6 @@ class MarkEndpoints:
             Route("GET", f"{v1}/premiumIndex", self._premium_index, _premium_weight),
             Route("GET", f"{v1}/fundingRate", self._funding_rate),
             Route("GET", f"{v1}/fundingInfo", self._funding_info, 0),
-            Route("GET", f"{v1}/forceOrders", self._forced, _forced_weight, 0, "SIGNED"),
         ]
 
     def methods(self) -> list[Method]:
@@ -66,21 +58,6 @@ class MarkEndpoints:
     def _funding_info(self, params: Params) -> object:
         return [funding_info_json(s, self._marks.interval_ms) for s in self._instruments]
 
-    def _forced(self, params: Params) -> object:
-        kind = params.get("autoCloseType", "LIQUIDATION")
-        if kind not in ("LIQUIDATION", "ADL"):
-            raise VenueError(-1130, name="autoCloseType")
-        symbols = self._symbols(params)
-        start_ms, end_ms, limit = _span(params, FORCED_ROWS, FORCED_ROWS_MAX)
-        rows = [
-            order
-            for order in self._liquidator.orders
-            if kind == "LIQUIDATION"
-            and order.instrument.symbol in symbols
-            and start_ms <= order.created_ms <= end_ms
-        ]
-        return [query_json(order) for order in rows[-limit:]]
-
     def _symbols(self, params: Params) -> list[str]:
         if params.get("symbol"):
             return [instrument_of(params, self._instruments).symbol]
@@ -99,7 +76,3 @@ def _span(params: Params, rows: int, rows_max: int) -> tuple[int, int, int]:
 
 def _premium_weight(params: Params) -> int:
     return 1 if params.get("symbol") else 10
-
-
-def _forced_weight(params: Params) -> int:
-    return 20 if params.get("symbol") else 50

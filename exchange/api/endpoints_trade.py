@@ -8,6 +8,7 @@ from typing import TypeVar
 
 from exchange.api.endpoints_algo import AlgoEndpoints
 from exchange.api.endpoints_batch import BatchEndpoints, modified_json
+from exchange.api.limits import ORDER_COST
 from exchange.api.rest import Route
 from exchange.api.ws_api import Method
 from exchange.errors import VenueError
@@ -36,9 +37,9 @@ class TradeEndpoints:
         v1 = "/fapi/v1"
         signed = partial(Route, security="SIGNED")
         return [
-            signed("POST", f"{v1}/order", self._place, 0, 1),
+            signed("POST", f"{v1}/order", self._place, *ORDER_COST, places_orders=True),
             signed("POST", f"{v1}/order/test", self._test, 0),
-            signed("PUT", f"{v1}/order", self._amend, 0, 1),
+            signed("PUT", f"{v1}/order", self._amend, *ORDER_COST),
             signed("DELETE", f"{v1}/order", self._cancel),
             signed("GET", f"{v1}/order", self._query),
             signed("GET", f"{v1}/orderAmendment", self._amendments),
@@ -56,10 +57,11 @@ class TradeEndpoints:
     def methods(self) -> list[Method]:
         """Return the table of WS-API methods."""
         signed = partial(Method, security="SIGNED")
+        acts = partial(signed, is_action=True)
         return [
-            signed("order.place", self._place, 0, 1),
-            signed("order.modify", self._amend_by_ws, 0, 1),
-            signed("order.cancel", self._cancel),
+            acts("order.place", self._place, *ORDER_COST, places_orders=True),
+            acts("order.modify", self._amend_by_ws, *ORDER_COST),
+            acts("order.cancel", self._cancel),
             signed("order.status", self._query),
             *self._algo.methods(),
         ]

@@ -16,6 +16,9 @@ ORDER_WINDOW_MS = 10_000
 # Venue: "IP bans are tracked and scale in duration for repeat offenders, from 2 minutes to 3 days".
 BAN_MS_FIRST = 2 * MINUTE_MS
 BAN_MS_MAX = 3 * 24 * 60 * MINUTE_MS
+# Venue: "New Order", "Place Multiple Orders": weight, orders of ten seconds, orders of a minute.
+ORDER_COST = (0, 1, 1)
+BATCH_COST = (5, 5, 1)
 REFUSALS_PER_BAN = 10  # refused requests that lead to a ban; the venue does not tell its number
 
 
@@ -98,22 +101,25 @@ class Limits:
             error.retry_at_ms = self._weight.end_ms(now_ms)
             raise error
 
-    def charge_orders(self, orders: int) -> None:
-        """Charge new orders; raise -1015, and charge nothing, when they are over the budget."""
-        if not orders:
+    def charge_orders(self, orders_10s: int, orders_1m: int) -> None:
+        """Charge new orders; raise -1015, and charge nothing, when they are over the budget.
+
+        # Venue: the two counts differ where a request holds several orders.
+        """
+        if not (orders_10s or orders_1m):
             return
         now_ms = self._clock_ms()
         budget = self.budget
-        for window, limit, interval in (
-            (self._orders_10s, budget.orders_10s, "TEN_SECONDS"),
-            (self._orders_1m, budget.orders_1m, "MINUTE"),
+        for window, orders, limit, interval in (
+            (self._orders_10s, orders_10s, budget.orders_10s, "TEN_SECONDS"),
+            (self._orders_1m, orders_1m, budget.orders_1m, "MINUTE"),
         ):
             if window.add(0, now_ms) + orders > limit:
                 error = VenueError(-1015, limit=limit, interval=interval)
                 error.retry_at_ms = window.end_ms(now_ms)
                 raise error
-        self._orders_10s.add(orders, now_ms)
-        self._orders_1m.add(orders, now_ms)
+        self._orders_10s.add(orders_10s, now_ms)
+        self._orders_1m.add(orders_1m, now_ms)
 
     def headers(self, has_orders: bool) -> dict[str, str]:
         """Return the headers that tell what is used; order counts only where orders are made."""

@@ -9,18 +9,19 @@ from dataclasses import dataclass
 import orjson
 from aiohttp import web
 
-from exchange.api.answers import expect_nothing, internal_error
+from exchange.api.answers import MALFORMED_TEXT, expect_nothing, internal_error
 from exchange.api.keys import Keys
 from exchange.api.limits import Limits
+from exchange.api.local_guard import check_is_local
 from exchange.api.request_text import read_params
 from exchange.api.signing import check_time, rest_payload
 from exchange.api.trouble import Occasion, Plan, Trouble
 from exchange.errors import VenueError
+from exchange.faults.connections import is_cut
 
 Params = Mapping[str, str]
 Handler = Callable[[Params], object]
 Weight = int | Callable[[Params], int]
-HALF_OPEN_S = 600.0  # an answer that never comes is waited for no longer
 LOCAL = "/local/"
 
 
@@ -32,8 +33,20 @@ class Route:
     path: str
     handler: Handler
     weight: Weight = 1
-    orders: Weight = 0
+    orders_10s: int = 0  # what it adds to the orders of ten seconds, and to those of a minute
+    orders_1m: int = 0
     security: str = "NONE"  # NONE, KEY or SIGNED
+    places_orders: bool = False  # it makes new orders
+
+    @property
+    def is_order(self) -> bool:
+        """Tell whether it makes or changes orders, and so counts as such."""
+        return bool(self.orders_10s)
+
+    @property
+    def is_action(self) -> bool:
+        """Tell whether it changes something of the account: such answers take longer."""
+        return self.security == "SIGNED" and self.method != "GET"
 
 
 UNKNOWN = Route("*", "", lambda params: None)
@@ -67,10 +80,14 @@ class Rest:
         self._on_refused = on_refused
         self._ack_latency_s = ack_latency_ms / 1000
         self._trouble = trouble
+        self._served: set[tuple[str, str]] = set()
 
     def add_to(self, app: web.Application, routes: list[Route]) -> None:
-        """Register the routes."""
+        """Register the routes; each pair of method and path is served once."""
         for route in routes:
+            name = (route.method, route.path)
+            assert name not in self._served, f"served twice: {route.method} {route.path}"
+            self._served.add(name)
             app.router.add_route(
                 route.method, route.path, self._bound(route), expect_handler=expect_nothing
             )
@@ -93,27 +110,21 @@ class Rest:
             call = await _read(request)
         except VenueError as error:
             return self._response(route, self._charged(error))
-        plan = Plan()
+        plan, line = Plan(), request.transport
         if self._trouble.is_armed:
-            is_order = bool(route.orders)
-            occasion = Occasion("rest", route.path, route.method, call.params, is_order)
-            plan = self._trouble.plan(occasion)
+            plan = self._trouble.plan(_occasion(route, call))
             await asyncio.sleep(plan.request_delay_s)
-            if plan.cut_before:
-                return await self._cut(request, plan.cut_before)
-        if plan.fills_before:
-            self._trouble.fill(call.params)
+            if plan.cut_before or is_cut(line):
+                return self._cut(line, plan.cut_before)
         result = self._carry_out(route, call) if plan.is_carried_out else None
-        if plan.fills_after:
-            self._trouble.fill(call.params)
         delay_s = plan.answer_delay_s
-        if route.security == "SIGNED" and route.method != "GET":
+        if route.is_action:
             delay_s += self._ack_latency_s
-        response = self._response(route, plan.refusal or result)
+        response = self._response(route, self._trouble.told(plan, result))
         if delay_s:
             await asyncio.sleep(delay_s)
         if plan.cut_after:
-            return await self._cut(request, plan.cut_after)
+            return self._cut(line, plan.cut_after)
         return response
 
     async def unknown_path(self, request: web.Request) -> web.Response:
@@ -137,12 +148,13 @@ class Rest:
                 weight = route.weight if isinstance(route.weight, int) else route.weight(params)
                 self._limits.charge(weight)
                 self._authorise(route, call)
-                orders = route.orders if isinstance(route.orders, int) else route.orders(params)
-                self._limits.charge_orders(orders)
+                self._limits.charge_orders(route.orders_10s, route.orders_1m)
             except VenueError as error:
-                if route.orders:
+                if route.is_order:
                     self._on_refused(params, error.code)
                 raise
+            if self._trouble.is_armed:
+                self._trouble.reached(_occasion(route, call))
             return self._trouble.shown(route.path, params, route.handler(params))
         except VenueError as error:
             return error
@@ -162,7 +174,7 @@ class Rest:
         key.check(rest_payload(call.query, call.body), params["signature"])
 
     def _response(self, route: Route, result: object) -> web.Response:
-        headers = self._limits.headers(bool(route.orders))
+        headers = self._limits.headers(route.is_order)
         status = 200
         if isinstance(result, VenueError):
             if result.retry_at_ms:
@@ -177,35 +189,43 @@ class Rest:
 
     async def _answer_local(self, route: Route, request: web.Request) -> web.Response:
         """Answer what the venue does not have: no limits, no signatures, no faults."""
-        query = request.raw_path.partition("?")[2]
-        body = await request.text()
-        params = read_params(query, "", "")
+        check_is_local(request.headers)
+        params = read_params(request.raw_path.partition("?")[2], "", "")
+        body = await _read_body(request)
         if body:
-            params["body"] = body
+            params["body"] = body.decode("utf-8", "replace")
         result = route.handler(params)
         return web.Response(body=orjson.dumps(result), content_type="application/json")
 
-    async def _cut(self, request: web.Request, way: str) -> web.Response:
-        """Break the connection; what is returned reaches nobody."""
-        transport = request.transport
-        if transport is not None:
-            self._trouble.connections.cut_transport(transport, way)
-        if way == "connection_half_open":
-            await asyncio.sleep(HALF_OPEN_S)
+    def _cut(self, line: asyncio.BaseTransport | None, way: str | None) -> web.Response:
+        """Break the connection, unless it is broken; what is returned reaches nobody."""
+        if way is not None and line is not None:
+            self._trouble.connections.cut_transport(line, way)
         return web.Response(status=503)
+
+
+def _occasion(route: Route, call: Call) -> Occasion:
+    return Occasion("rest", route.path, route.method, call.params, route.places_orders)
 
 
 async def _read(request: web.Request) -> Call:
     """Return a request's texts and parameters; raise VenueError for what is malformed."""
     # Venue: the signature covers query and body as received, so they are kept undecoded.
     query = request.raw_path.partition("?")[2]
-    body = ""
-    if request.can_read_body:
-        try:
-            body = (await request.read()).decode("utf-8", "surrogateescape")
-        except web.HTTPRequestEntityTooLarge:
-            raise VenueError.saying(-1100, "The request body is too large.", 413) from None
-        if body and request.method == "GET":
-            raise VenueError.saying(-1130, "A GET request takes no body.")
+    body = (await _read_body(request)).decode("utf-8", "surrogateescape")
+    if body and request.method == "GET":
+        raise VenueError.saying(-1130, "A GET request takes no body.")
     params = read_params(query, body, request.headers.get("Content-Type", ""))
     return Call(request.headers.get("X-MBX-APIKEY"), query, body, params)
+
+
+async def _read_body(request: web.Request) -> bytes:
+    """Return a request's body; raise -1100 for one that is too large or cannot be unpacked."""
+    if not request.can_read_body:
+        return b""
+    try:
+        return await request.read()
+    except web.HTTPRequestEntityTooLarge:
+        raise VenueError.saying(-1100, "The request body is too large.", 413) from None
+    except web.RequestPayloadError:
+        raise VenueError.saying(-1100, MALFORMED_TEXT) from None

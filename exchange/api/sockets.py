@@ -11,6 +11,7 @@ from typing import Protocol
 import structlog
 from aiohttp import WSMessage, WSMsgType, web
 
+from exchange.api.answers import IS_UPGRADED, internal_error, route_of
 from exchange.api.connection_limits import (
     API_CONTROLS_MAX,
     POLICY,
@@ -156,7 +157,12 @@ class Sockets:
                 await ws.close(code=TOO_MANY[0], message=TOO_MANY[1])
                 return
             if message.type is WSMsgType.TEXT:
-                on_text(message.data)
+                try:
+                    on_text(message.data)
+                except Exception:
+                    internal_error("a message on a WebSocket")
+                    await ws.close(code=1011, message=b"Internal error")
+                    return
             elif message.type is WSMsgType.PING:
                 client.queue(frame(bytes(message.data), PONG))
             elif message.type is WSMsgType.PONG:
@@ -168,13 +174,15 @@ class Sockets:
             compress=False, max_msg_size=MESSAGE_BYTES_MAX, timeout=2.0, autoping=False
         )
         await ws.prepare(request)
+        request[IS_UPGRADED] = True
         return ws
 
     def _enter(
         self, request: web.Request, ws: web.WebSocketResponse, combined: bool, kind: str
     ) -> tuple[Client, Pulse]:
         transport = request.transport
-        assert transport is not None, "an upgraded request has a transport"
+        if transport is None or transport.is_closing():
+            raise ConnectionResetError("the client left during the upgrade")
         connection = transport.get_extra_info("socket")
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         loop = asyncio.get_running_loop()
@@ -185,10 +193,7 @@ class Sockets:
             self._watcher.opened(client, kind)
         if self._looks is None:
             self._looks = loop.call_later(self._lifetimes.look_s, self._look)
-        # The route's template is logged, not the path: that one can hold a listen key.
-        resource = request.match_info.route.resource
-        route = resource.canonical if resource is not None else ""
-        structlog.get_logger().info("client_connected", route=route)
+        structlog.get_logger().info("client_connected", route=route_of(request))
         return self._open[ws]
 
     def _leave(self, ws: web.WebSocketResponse, client: Client) -> None:

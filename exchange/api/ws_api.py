@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 
 import orjson
 
@@ -15,10 +16,12 @@ from exchange.api.signing import check_time, ws_payload
 from exchange.api.trouble import Occasion, Plan, Trouble
 from exchange.api.ws_request import MalformedError, Request, read_request
 from exchange.errors import VenueError
+from exchange.faults.connections import is_cut
 from exchange.streams.hub import Client
 
 Params = Mapping[str, str]
 Weight = int | Callable[[Params], int]
+Work = Callable[[Request, "Session", Client], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,8 +31,16 @@ class Method:
     name: str
     handler: Callable[[Params], object]
     weight: Weight = 1
-    orders: Weight = 0
+    orders_10s: int = 0  # what it adds to the orders of ten seconds, and to those of a minute
+    orders_1m: int = 0
     security: str = "NONE"  # NONE, KEY or SIGNED
+    is_action: bool = False  # it changes something of the account: such answers take longer
+    places_orders: bool = False  # it makes new orders
+
+    @property
+    def is_order(self) -> bool:
+        """Tell whether it makes or changes orders, and so counts as such."""
+        return bool(self.orders_10s)
 
 
 @dataclass(slots=True)
@@ -71,64 +82,84 @@ class WsApi:
         self._ack_latency_s = ack_latency_ms / 1000
         self._on_refused = on_refused
         self._trouble = trouble
-        self._methods = {method.name: method for method in methods}
+        self._methods: dict[str, Method] = {}
         self._session_methods = {
             "session.logon": self._log_on,
             "session.status": self._status,
             "session.logout": self._log_out,
         }
+        for method in methods:
+            is_new = method.name not in (*self._methods, *self._session_methods)
+            assert is_new, f"served twice: {method.name}"
+            self._methods[method.name] = method
 
     def open_session(self, wants_limits: bool = True) -> Session:
         """Return the state of a new connection."""
         return Session(self._clock_ms(), wants_limits=wants_limits)
 
     def receive(self, text: str, session: Session, client: Client) -> None:
-        """Answer one message of a client, sooner or later."""
-        if self._trouble.is_armed:
-            self._receive_in_trouble(text, session, client)
-        else:
-            self._send_later(client, self.answer(text, session), self._ack_latency_s)
+        """Answer one message of a client, sooner or later; whatever happens, by a message."""
+        try:
+            request = _read(text)
+            if isinstance(request, MalformedError):
+                client.send(self._refused(request, session))
+                return
+        except Exception:
+            client.send(_failure(None, "ws_api"))
+            return
+        self._guarded(self._receive, request, session, client)
 
     def answer(self, text: str, session: Session) -> bytes:
         """Return the response to one message; a refusal is a response too."""
-        try:
-            request = read_request(text)
-        except MalformedError as malformed:
-            error = self._charged(malformed.error)
-            return self._response(malformed.request_id, error, session.wants_limits)
+        request = _read(text)
+        if isinstance(request, MalformedError):
+            return self._refused(request, session)
         return self._reply(request, session, self._carry_out(request, session))
 
-    def _receive_in_trouble(self, text: str, session: Session, client: Client) -> None:
+    def _refused(self, malformed: MalformedError, session: Session) -> bytes:
+        error = self._charged(malformed.error)
+        return self._response(malformed.request_id, error, session.wants_limits)
+
+    def _guarded(self, work: Work, request: Request, session: Session, client: Client) -> None:
+        """Do a part of the work on a request; what goes wrong is answered and logged."""
         try:
-            request = read_request(text)
-        except MalformedError:
-            self._send_later(client, self.answer(text, session), self._ack_latency_s)
+            work(request, session, client)
+        except Exception:
+            client.send(_failure(request.request_id, request.method))
+
+    def _receive(self, request: Request, session: Session, client: Client) -> None:
+        if not self._trouble.is_armed:
+            self._follow(Plan(), request, session, client)
             return
-        row = self._methods.get(request.method)
-        is_order = row is not None and bool(row.orders)
-        occasion = Occasion("ws_api", request.method, "WS", request.params, is_order)
-        plan = self._trouble.plan(occasion)
+        plan = self._trouble.plan(self._occasion(request))
+        follow = partial(self._follow, plan)
         if plan.request_delay_s:
             loop = asyncio.get_running_loop()
-            loop.call_later(plan.request_delay_s, self._follow, plan, request, session, client)
+            loop.call_later(plan.request_delay_s, self._guarded, follow, request, session, client)
         else:
-            self._follow(plan, request, session, client)
+            follow(request, session, client)
 
     def _follow(self, plan: Plan, request: Request, session: Session, client: Client) -> None:
-        """Carry out a request as far as its plan says."""
+        """Carry out a request as far as its plan says, and none of a peer that was cut off."""
+        if is_cut(client.transport):
+            return
         if plan.cut_before:
             self._trouble.connections.cut(client, plan.cut_before)
             return
-        if plan.fills_before:
-            self._trouble.fill(request.params)
         result = self._carry_out(request, session) if plan.is_carried_out else None
-        if plan.fills_after:
-            self._trouble.fill(request.params)
         if plan.cut_after:
             self._trouble.connections.cut(client, plan.cut_after)
             return
-        reply = self._reply(request, session, plan.refusal or result)
-        self._send_later(client, reply, self._ack_latency_s + plan.answer_delay_s)
+        reply = self._reply(request, session, self._trouble.told(plan, result))
+        row = self._methods.get(request.method)
+        is_action = row is not None and row.is_action
+        latency_s = self._ack_latency_s if is_action else 0.0
+        self._send_later(client, reply, latency_s + plan.answer_delay_s)
+
+    def _occasion(self, request: Request) -> Occasion:
+        row = self._methods.get(request.method)
+        places_orders = row is not None and row.places_orders
+        return Occasion("ws_api", request.method, "WS", request.params, places_orders)
 
     def _send_later(self, client: Client, data: bytes, delay_s: float) -> None:
         if delay_s:
@@ -147,12 +178,13 @@ class WsApi:
                 weight = row.weight if isinstance(row.weight, int) else row.weight(params)
                 self._limits.charge(weight)
                 self._authorise(row, params, session)
-                orders = row.orders if isinstance(row.orders, int) else row.orders(params)
-                self._limits.charge_orders(orders)
+                self._limits.charge_orders(row.orders_10s, row.orders_1m)
             except VenueError as error:
-                if row.orders:
+                if row.is_order:
                     self._on_refused(params, error.code)
                 raise
+            if self._trouble.is_armed:
+                self._trouble.reached(self._occasion(request))
             return self._trouble.shown(request.method, params, row.handler(params))
         except VenueError as error:
             return error
@@ -230,3 +262,17 @@ class WsApi:
         if wants_limits:
             body["rateLimits"] = self._limits.used()
         return orjson.dumps(body)
+
+
+def _read(text: str) -> Request | MalformedError:
+    try:
+        return read_request(text)
+    except MalformedError as malformed:
+        return malformed
+
+
+def _failure(request_id: int | str | None, where: str) -> bytes:
+    """Log the exception that is being handled; return the response that tells of no more."""
+    error = internal_error(where)
+    body = {"id": request_id, "status": error.http_status, "error": error.as_json()}
+    return orjson.dumps(body)

@@ -10,7 +10,8 @@ from typing import NoReturn
 from exchange.errors import VenueError
 
 REQUEST_ID = re.compile(r"[a-zA-Z0-9_-]{1,36}")  # Venue: "legal range" of the parameter id
-ID_DIGITS_MAX = 19
+ID_MIN, ID_MAX = -(1 << 63), (1 << 64) - 1  # what JSON encoders can send back
+ID_DIGITS_MAX = len(str(ID_MAX))
 
 
 class NumberText(str):
@@ -78,8 +79,11 @@ def read_request(text: str) -> Request:
         params = message.get("params")
         if params is not None and not isinstance(params, dict):
             raise VenueError(-1130, name="params")
+        # Names come first: a refusal of a value repeats the name, and must be possible to send.
+        for word in (method, *(params or {})):
+            word.encode()
         texts = {k: as_text(k, v) for k, v in (params or {}).items() if v is not None}
-        for word in (method, *texts, *texts.values()):
+        for word in texts.values():
             word.encode()
     except VenueError as error:
         raise MalformedError(request_id, error) from None
@@ -104,7 +108,8 @@ def _request_id(value: object) -> int | str | None:
         return None
     if isinstance(value, NumberText):
         digits = value.removeprefix("-")
-        if digits.isascii() and digits.isdigit() and len(digits) <= ID_DIGITS_MAX:
+        is_whole = digits.isascii() and digits.isdigit() and len(digits) <= ID_DIGITS_MAX
+        if is_whole and ID_MIN <= int(value) <= ID_MAX:
             return int(value)
     elif isinstance(value, str) and REQUEST_ID.fullmatch(value):
         return value

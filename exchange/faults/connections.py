@@ -8,7 +8,8 @@ import struct
 from collections.abc import Callable, Iterable
 from typing import Protocol
 
-from exchange.faults.switches import Fault, Switches
+from exchange.faults.line import Line
+from exchange.faults.switches import Fault, Switches, Texts
 
 CLOSE_FRAME = b"\x88\x02\x03\xe9"  # RFC 6455: close with 1001, going away
 CLOSE_S = 1.0  # how long the peer has to answer a close frame
@@ -23,27 +24,9 @@ class Peer(Protocol):
     transport: asyncio.WriteTransport
 
 
-class Silence(asyncio.WriteTransport):
-    """Swallow what is written, in place of a connection's transport."""
-
-    def __init__(self, transport: asyncio.WriteTransport) -> None:
-        super().__init__()
-        self.inner = transport
-
-    def write(self, data: bytes | bytearray | memoryview) -> None:
-        """Drop the data."""
-
-    def is_closing(self) -> bool:
-        """Return what the connection says."""
-        return self.inner.is_closing()
-
-    def get_write_buffer_size(self) -> int:
-        """Return 0: nothing waits."""
-        return 0
-
-    def abort(self) -> None:
-        """Abort the connection."""
-        self.inner.abort()
+def is_cut(transport: asyncio.BaseTransport | None) -> bool:
+    """Tell whether a fault broke this connection: what it still asks for is not carried out."""
+    return isinstance(transport, Line) and transport.is_cut
 
 
 class Connections:
@@ -52,7 +35,7 @@ class Connections:
     def __init__(self, switches: Switches) -> None:
         self._switches = switches
         self._kinds: dict[Peer, str] = {}
-        self._half_open: list[asyncio.WriteTransport] = []
+        self._half_open: list[asyncio.Transport] = []
         # Gives the transports of REST connections; set by whoever serves them.
         self.rest_transports: Callable[[], Iterable[asyncio.BaseTransport]] = tuple
         for way in WAYS:
@@ -71,7 +54,7 @@ class Connections:
         """Forget a connection."""
         self._kinds.pop(peer, None)
 
-    def struck(self, kind: str, moment: str, **where: str) -> str | None:
+    def struck(self, kind: str, moment: str, **where: Texts) -> str | None:
         """Return the way in which a connection is to be broken at this moment, or None."""
         for way in WAYS:
             if self._switches.take(way, kind=kind, at=moment, **where) is not None:
@@ -80,36 +63,37 @@ class Connections:
 
     def cut(self, peer: Peer, way: str) -> None:
         """Break a WebSocket connection."""
-        transport = peer.transport
-        if isinstance(transport, Silence) or transport.is_closing():
-            return
-        peer.transport = Silence(transport)
-        if way == "connection_drop":
-            transport.write(CLOSE_FRAME)
-            asyncio.get_running_loop().call_later(CLOSE_S, transport.close)
-        else:
-            self.cut_transport(transport, way)
+        self._break(peer.transport, way, CLOSE_FRAME)
 
     def cut_transport(self, transport: asyncio.BaseTransport, way: str) -> None:
         """Break a connection that has no close frames."""
-        assert isinstance(transport, asyncio.Transport)
-        if way == "connection_half_open":
-            # What is not read is not answered either: no pong, no close frame.
-            transport.pause_reading()
-            self._half_open.append(transport)
-        elif way == "connection_reset":
-            connection = transport.get_extra_info("socket")
-            connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
-            transport.abort()
-        else:
-            transport.abort()
+        self._break(transport, way, b"")
 
     def end_half_open(self) -> None:
         """Abort the connections that were left open and silent."""
         for transport in self._half_open:
-            if isinstance(transport, asyncio.WriteTransport) and not transport.is_closing():
+            if not transport.is_closing():
                 transport.abort()
         self._half_open.clear()
+
+    def _break(self, line: asyncio.BaseTransport, way: str, farewell: bytes) -> None:
+        """Break a connection that is neither broken nor closing already."""
+        assert isinstance(line, Line), "the server wraps every connection that it accepts"
+        if line.is_closing():
+            return
+        transport = line.cut()
+        if way == "connection_half_open":
+            # What is not read is not answered either: no pong, no close frame.
+            transport.pause_reading()
+            self._half_open.append(transport)
+        elif way == "connection_drop" and farewell:
+            transport.write(farewell)
+            asyncio.get_running_loop().call_later(CLOSE_S, transport.close)
+        else:
+            if way == "connection_reset":
+                connection = transport.get_extra_info("socket")
+                connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
+            transport.abort()
 
     def _break_open(self, fault: Fault) -> None:
         """Break all open connections of the fault's kind."""
@@ -121,12 +105,6 @@ class Connections:
             asyncio.get_running_loop().call_later(GRACE_S, self._break_rest, way)
 
     def _break_rest(self, way: str) -> None:
-        sockets = {_inner(peer) for peer in self._kinds}
+        sockets = {peer.transport for peer in self._kinds}
         for transport in [t for t in self.rest_transports() if t not in sockets]:
-            if not transport.is_closing():
-                self.cut_transport(transport, way)
-
-
-def _inner(peer: Peer) -> asyncio.WriteTransport:
-    transport = peer.transport
-    return transport.inner if isinstance(transport, Silence) else transport
+            self.cut_transport(transport, way)

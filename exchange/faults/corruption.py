@@ -56,8 +56,10 @@ def absurd(data: bytes, value: str) -> bytes:
     return orjson.dumps(event)
 
 
-def _first_price(event: dict[str, Any]) -> tuple[Any, Any]:
+def _first_price(event: Any) -> tuple[Any, Any]:
     """Return the object and key that hold a message's first price; None when it has none."""
+    if isinstance(event, list):  # of a stream of all symbols
+        return _first_price(event[0]) if event else (None, 0)
     kind = event.get("e")
     if kind == "depthUpdate":
         rows = event["b"] or event["a"]

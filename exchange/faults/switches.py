@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 
 import structlog
 
 from exchange.faults.arming import FaultError
-from exchange.faults.table import POINTS, Row, Value
+from exchange.faults.rows import POINTS, Row, Value
 
-ARMED_MAX = 1_000
+ARMED_MAX = 1_000  # faults that may still strike, and as many that are used up
 FILTERS = ("symbol", "path", "method", "stream")
+TIMER_SLACK_S = 0.001  # a timer must not look at a window before it has ended
+
+Texts = str | frozenset[str]  # what an occasion is, in one regard: one name or several
 
 
 class Fault:
@@ -48,19 +51,23 @@ class Fault:
         return delay_ms / 1000
 
     def is_due(self, now_s: float) -> bool:
-        """Tell whether it is armed at that time."""
-        age_ms = (now_s - self.armed_s) * 1000
-        until_ms = float(self.values["until_ms"])
-        return age_ms >= float(self.values["from_ms"]) and (not until_ms or age_ms < until_ms)
+        """Tell whether its window has begun."""
+        return (now_s - self.armed_s) * 1000 >= float(self.values["from_ms"])
 
-    def fits(self, where: Mapping[str, str]) -> bool:
+    def is_live(self, now_s: float) -> bool:
+        """Tell whether it may still strike: it is not used up, and its window has not ended."""
+        until_ms = float(self.values["until_ms"])
+        return self.left != 0 and (not until_ms or (now_s - self.armed_s) * 1000 < until_ms)
+
+    def fits(self, where: Mapping[str, Texts]) -> bool:
         """Tell whether an occasion passes its filters."""
         values = self.values
-        if self.row.is_for_orders and not (values["path"] or values["method"]):
-            return where.get("orders") == "yes" and values["symbol"] in ("", where.get("symbol"))
+        is_narrowed = values["path"] or values["method"]
+        if self.row.is_for_orders and not is_narrowed and where.get("orders") != "yes":
+            return False
         if any(values[name] and name not in where for name in FILTERS):
             return False
-        return all(values.get(name, "") in ("", "all", value) for name, value in where.items())
+        return all(_is_among(values.get(name, ""), found) for name, found in where.items())
 
     def as_json(self) -> dict[str, object]:
         """Return what `/local/faults` shows of it."""
@@ -68,6 +75,12 @@ class Fault:
         left = self.left if self.left >= 0 else None
         head = {"id": self.fault_id, "name": self.row.name, "taken": self.taken, "left": left}
         return {**head, **values}
+
+
+def _is_among(wanted: Value, found: Texts) -> bool:
+    if wanted in ("", "all", found):
+        return True
+    return isinstance(found, frozenset) and wanted in found
 
 
 class Switches:
@@ -87,20 +100,28 @@ class Switches:
         self.on_clock = False
         # Called with a fault that is an action, when its time has come.
         self.actions: dict[str, Callable[[Fault], None]] = {}
+        # Called with a fault whose action lasts, when it is disarmed or its window ends.
+        self.undo: dict[str, Callable[[Fault], None]] = {}
         self.on_change: list[Callable[[], None]] = []
+        self.on_disarm: list[Callable[[list[Fault]], None]] = []
         self.on_disarm_all: list[Callable[[], None]] = []
         self.later: Callable[[float, Callable[[], None]], object] | None = None
+        self.symbols: Collection[str] = ()  # that are traded; empty: not known
         self._clock_s = clock_s
         self._faults: dict[int, Fault] = {}
+        self._live: dict[str, list[Fault]] = {}  # by name, those that may still strike
         self._next_id = 1
 
     def arm(self, row: Row, values: Mapping[str, Value]) -> Fault:
         """Arm a fault; one that is an action happens now, or after its `from_ms`.
 
-        Raises FaultError when an action cannot be done with these values, or too many are armed.
+        Raises FaultError when an action cannot be done with these values, too many are armed, or
+        the symbol is not traded.
         """
-        if len(self._faults) >= ARMED_MAX:
-            raise FaultError(f"too many faults are armed: armed={ARMED_MAX}")
+        symbol = values.get("symbol")
+        if symbol and self.symbols and symbol not in self.symbols:
+            raise FaultError(f"unknown symbol: fault={row.name} symbol={symbol}")
+        self._make_room()
         fault = Fault(self._next_id, row, values, self._clock_s())
         if row.is_action or values.get("at") == "now":
             self._act(fault)
@@ -108,44 +129,80 @@ class Switches:
             self._faults[fault.fault_id] = fault
         self._next_id += 1
         structlog.get_logger().info("fault_armed", fault=row.name, id=fault.fault_id)
+        if fault.number("until_ms") and self.later is not None:
+            self.later(
+                fault.number("until_ms") / 1000 + TIMER_SLACK_S, lambda: self._run_out(fault)
+            )
         self._changed()
         return fault
 
     def disarm(self, fault_id: int) -> bool:
-        """Disarm one fault; tell whether it was there."""
-        found = self._faults.pop(fault_id, None) is not None
-        self._changed()
-        return found
+        """Disarm one fault and end what it does; tell whether it was there."""
+        fault = self._faults.pop(fault_id, None)
+        self._end([fault] if fault is not None else [])
+        return fault is not None
 
     def disarm_all(self) -> int:
-        """Disarm everything; return how many faults there were."""
-        count = len(self._faults)
+        """Disarm everything and end what it does; return how many faults there were."""
+        faults = list(self._faults.values())
         self._faults.clear()
-        self._changed()
+        self._end(faults)
         for listener in self.on_disarm_all:
             listener()
-        return count
+        return len(faults)
 
-    def take(self, name: str, **where: str) -> Fault | None:
-        """Return the fault that strikes this occasion, counted, or None."""
-        for fault in self._faults.values():
-            if fault.row.name != name or fault.left == 0:
+    def take(
+        self, name: str, suits: Callable[[Fault], bool] | None = None, /, **where: Texts
+    ) -> Fault | None:
+        """Return the fault that strikes this occasion, counted, or None.
+
+        `suits` tells of a fault that fits whether it could have an effect here.
+        """
+        faults = self._live.get(name)
+        if not faults:
+            return None
+        now_s = self._clock_s()
+        if not all(fault.is_live(now_s) for fault in faults):
+            self._changed()
+            faults = self._live.get(name, [])
+        for fault in faults:
+            if not (fault.is_due(now_s) and fault.fits(where)):
                 continue
-            if fault.is_due(self._clock_s()) and fault.fits(where) and self._draw(fault):
+            if (suits is None or suits(fault)) and self._draw(fault):
                 return fault
         return None
+
+    def give_back(self, fault: Fault) -> None:
+        """Take back the count of an occasion on which a fault turned out to have no effect."""
+        fault.taken -= 1
+        if fault.left >= 0:
+            fault.left += 1
+        self._changed()
 
     def holding(self, name: str) -> Fault | None:
         """Return the fault of that name that is armed now, without using it up."""
         now_s = self._clock_s()
-        for fault in self._faults.values():
-            if fault.row.name == name and fault.left != 0 and fault.is_due(now_s):
+        for fault in self._live.get(name, ()):
+            if fault.is_live(now_s) and fault.is_due(now_s):
                 return fault
         return None
+
+    def lasting(self, name: str) -> list[Fault]:
+        """Return the faults of that name whose action has been done and lasts, oldest first."""
+        return [fault for fault in self._live.get(name, ()) if fault.row.lasts and fault.taken]
 
     def armed_json(self) -> list[dict[str, object]]:
         """Return the armed faults, those used up among them."""
         return [fault.as_json() for fault in self._faults.values()]
+
+    def _make_room(self) -> None:
+        """Forget the oldest used-up fault where there are many; raise FaultError for live ones."""
+        now_s = self._clock_s()
+        used_up = [i for i, fault in self._faults.items() if not fault.is_live(now_s)]
+        if len(self._faults) - len(used_up) >= ARMED_MAX:
+            raise FaultError(f"too many faults are armed: armed={ARMED_MAX}")
+        if len(used_up) >= ARMED_MAX:
+            del self._faults[used_up[0]]
 
     def _draw(self, fault: Fault) -> bool:
         probability = float(fault.values["probability"])
@@ -161,31 +218,57 @@ class Switches:
         return True
 
     def _act(self, fault: Fault) -> None:
-        action = self.actions[fault.row.name]
         from_ms = fault.number("from_ms")
         if from_ms and self.later is not None:
             # Kept in the list until then, so that it can be seen and disarmed.
             self._faults[fault.fault_id] = fault
             self.later(from_ms / 1000, lambda: self._act_later(fault))
             return
-        action(fault)
-        structlog.get_logger().info("fault_injected", fault=fault.row.name, id=fault.fault_id)
-        fault.taken, fault.left = 1, 0
+        self._do(fault)
+        if fault.row.lasts:
+            self._faults[fault.fault_id] = fault
 
     def _act_later(self, fault: Fault) -> None:
         if fault.fault_id not in self._faults:
             return
         try:
-            self.actions[fault.row.name](fault)
+            self._do(fault)
         except FaultError as error:
             structlog.get_logger().warning("fault_failed", fault=fault.row.name, reason=str(error))
-            return
+            fault.left = 0
+        self._changed()
+
+    def _do(self, fault: Fault) -> None:
+        self.actions[fault.row.name](fault)
         structlog.get_logger().info("fault_injected", fault=fault.row.name, id=fault.fault_id)
-        fault.taken, fault.left = 1, 0
+        fault.taken, fault.left = 1, -1 if fault.row.lasts else 0
+
+    def _run_out(self, fault: Fault) -> None:
+        """End a fault whose window has ended; what it delays stays delayed."""
+        if fault.fault_id in self._faults:
+            fault.left = 0
+            self._changed()
+            self._undo(fault)
+
+    def _end(self, faults: list[Fault]) -> None:
+        self._changed()
+        for listener in self.on_disarm:
+            listener(faults)
+        for fault in faults:
+            self._undo(fault)
+
+    def _undo(self, fault: Fault) -> None:
+        if fault.row.lasts and fault.taken:
+            self.undo[fault.row.name](fault)
 
     def _changed(self) -> None:
-        live = {f.row.point for f in self._faults.values() if f.left != 0}
+        now_s = self._clock_s()
+        self._live = {}
+        for fault in self._faults.values():
+            if fault.is_live(now_s):
+                self._live.setdefault(fault.row.name, []).append(fault)
+        points = {faults[0].row.point for faults in self._live.values()}
         for point in POINTS:
-            setattr(self, f"on_{point}", point in live)
+            setattr(self, f"on_{point}", point in points)
         for listener in self.on_change:
             listener()

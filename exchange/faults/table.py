@@ -2,54 +2,26 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
-Value = int | float | str
-
-KINDS = ("market", "private", "ws_api", "rest", "all")
-# Where a fault is injected; `Switches` has one flag for each that says whether any is armed.
-POINTS = ("requests", "connections", "streams", "snapshots", "desk", "clock")
-
-
-@dataclass(frozen=True, slots=True)
-class Parameter:
-    """Be one parameter of a fault; its type is that of its default."""
-
-    name: str
-    unit: str
-    default: Value
-    meaning: str
-    minimum: float = 0
-    maximum: float = float("inf")
-    choices: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class Row:
-    """Be one fault: what it is called, where it is injected, what it takes, what it does."""
-
-    name: str
-    point: str
-    meaning: str
-    parameters: tuple[Parameter, ...] = ()
-    serves: tuple[int, ...] = ()  # numbers in the fault catalogue
-    count: int = 1  # the default of the parameter of that name
-    is_action: bool = False  # done once when it is armed instead of waiting for an occasion
-    is_for_orders: bool = False  # strikes new orders only, unless path or method say otherwise
-
-
-# What every fault takes besides its own. An occasion is a request, a message or a connection.
-SELECTORS = (
-    Parameter("count", "times", 1, "occasions that it strikes; 0: every one"),
-    Parameter("probability", "share", 1.0, "chance that an occasion is struck", maximum=1.0),
-    Parameter("seed", "", 0, "of the draws for probability and jitter"),
-    Parameter("symbol", "", "", "only occasions of this symbol"),
-    Parameter("path", "", "", "only requests to this REST path or WS-API method"),
-    Parameter("method", "", "", "only requests by this HTTP method; WS: the WS-API"),
-    Parameter("stream", "", "", "only messages of this stream"),
-    Parameter("from_ms", "ms", 0, "begin so long after it was armed"),
-    Parameter("until_ms", "ms", 0, "end so long after it was armed; 0: never"),
+from exchange.faults.rows import (
+    CANCEL_PATHS,
+    DEPTH_PATHS,
+    KINDS,
+    PLACING_PATHS,
+    POINTS,
+    Parameter,
+    Row,
 )
+
+_OFTEN = ("count", "probability", "until_ms")
+_REQUEST = (*_OFTEN, "symbol", "path", "method")
+_NAMED = (*_OFTEN, "symbol", "path")
+_MESSAGE = (*_OFTEN, "symbol", "stream")
+_SYMBOL = (*_OFTEN, "symbol")
+_DIFFS = r"[^@]+@depth(@.+)?"
+_BOOKS = r"[^@]+@(depth|bookTicker).*|!bookTicker"
+_PUBLIC = r".*[@!].*"
+_FILLS = "TRADE_LITE|ACCOUNT_UPDATE|ORDER_TRADE_UPDATE"
+_EVENTS = r"[A-Za-z_]+"
 
 _DELAY = Parameter("delay_ms", "ms", 50, "delay", maximum=600_000)
 _JITTER = Parameter("jitter_ms", "ms", 0, "up to so much more, drawn evenly", maximum=600_000)
@@ -58,15 +30,16 @@ _AT = Parameter(
     "at",
     "",
     "now",
-    "now: all those open; connect: when one opens; request: before a request is carried out; "
-    "answer: instead of its answer",
+    "now: all those open; connect: when a WebSocket opens; request: before a REST or WS-API "
+    "request is carried out; answer: instead of its answer",
     choices=("now", "connect", "request", "answer"),
 )
 _OUTCOME = Parameter(
     "outcome",
     "",
     "live",
-    "what became of the order: carried out, carried out and filled, or never seen",
+    "what became of the order: carried out, carried out and filled, or never seen; an order that "
+    "cannot be made to fill is not struck by filled",
     choices=("live", "filled", "absent"),
 )
 _RETRY = Parameter("retry_after_s", "s", 2, "Retry-After", minimum=1, maximum=259_200)
@@ -80,6 +53,7 @@ REQUESTS = (
         (_DELAY, _JITTER),
         (32,),
         count=0,
+        takes=_REQUEST,
     ),
     Row(
         "ack_latency",
@@ -88,6 +62,7 @@ REQUESTS = (
         (_DELAY, _JITTER),
         (32,),
         count=0,
+        takes=_REQUEST,
     ),
     Row(
         "fill_before_ack",
@@ -95,13 +70,18 @@ REQUESTS = (
         "The answer to a new order leaves after its user events.",
         (Parameter("delay_ms", "ms", 100, "delay of the answer", maximum=600_000),),
         (37,),
+        takes=_NAMED,
+        paths=PLACING_PATHS,
     ),
     Row(
         "fill_before_cancel",
         "requests",
-        "The order fills at its price just before its cancellation is looked at.",
+        "The order fills at its price just before its cancellation is looked at; a request that "
+        "is refused before that, or names no open limit order, is not struck.",
         (),
         (37,),
+        takes=_NAMED,
+        paths=CANCEL_PATHS,
     ),
     Row(
         "unknown_503",
@@ -110,6 +90,7 @@ REQUESTS = (
         (_OUTCOME,),
         (30,),
         is_for_orders=True,
+        takes=_REQUEST,
     ),
     Row(
         "unavailable_503",
@@ -118,6 +99,7 @@ REQUESTS = (
         (),
         (31,),
         is_for_orders=True,
+        takes=_REQUEST,
     ),
     Row(
         "error_1006",
@@ -126,6 +108,7 @@ REQUESTS = (
         (_OUTCOME,),
         (30,),
         is_for_orders=True,
+        takes=_REQUEST,
     ),
     Row(
         "error_1007",
@@ -134,6 +117,7 @@ REQUESTS = (
         (_OUTCOME,),
         (30,),
         is_for_orders=True,
+        takes=_REQUEST,
     ),
     Row(
         "error_1008",
@@ -143,6 +127,7 @@ REQUESTS = (
         (),
         (31,),
         is_for_orders=True,
+        takes=_REQUEST,
     ),
     Row(
         "too_many_requests",
@@ -150,6 +135,7 @@ REQUESTS = (
         "Answers 429 with -1003 and Retry-After; nothing is carried out.",
         (_RETRY,),
         (33,),
+        takes=_REQUEST,
     ),
     Row(
         "banned",
@@ -157,6 +143,7 @@ REQUESTS = (
         "Answers 418 with -1003 and Retry-After; nothing is carried out.",
         (_RETRY,),
         (33,),
+        takes=_REQUEST,
     ),
 )
 
@@ -167,13 +154,16 @@ CONNECTIONS = (
         "Sends a close frame; a REST connection is closed.",
         (_KIND, _AT),
         (23, 24, 35),
+        takes=_REQUEST,
     ),
     Row(
         "connection_half_open",
         "connections",
-        "Stops sending and reading and keeps the connection open, until all faults are disarmed.",
+        "Stops sending and reading and keeps the connection open, until all faults are disarmed; "
+        "requests that are under way are not answered.",
         (_KIND, _AT),
         (23,),
+        takes=_REQUEST,
     ),
     Row(
         "connection_reset",
@@ -181,6 +171,7 @@ CONNECTIONS = (
         "Resets the connection: RST.",
         (_KIND, _AT),
         (23,),
+        takes=_REQUEST,
     ),
 )
 
@@ -192,15 +183,35 @@ STREAMS = (
         (_DELAY, _JITTER),
         (1,),
         count=0,
+        takes=_MESSAGE,
+        streams=_PUBLIC,
     ),
-    Row("depth_gap", "streams", "A diff-depth message is left out.", (), (25,)),
-    Row("depth_duplicate", "streams", "A diff-depth message is sent twice.", (), (25,)),
+    Row(
+        "depth_gap",
+        "streams",
+        "A diff-depth message is left out.",
+        (),
+        (25,),
+        takes=_MESSAGE,
+        streams=_DIFFS,
+    ),
+    Row(
+        "depth_duplicate",
+        "streams",
+        "A diff-depth message is sent twice.",
+        (),
+        (25,),
+        takes=_MESSAGE,
+        streams=_DIFFS,
+    ),
     Row(
         "depth_reorder",
         "streams",
         "A diff-depth message leaves after the next one.",
         (),
         (25,),
+        takes=_MESSAGE,
+        streams=_DIFFS,
     ),
     Row(
         "crossed_book",
@@ -208,6 +219,8 @@ STREAMS = (
         "A diff-depth message has a bid above the best ask, a bookTicker its two sides swapped.",
         (Parameter("share", "fraction", 0.25, "how far above the message's own prices"),),
         (27,),
+        takes=_MESSAGE,
+        streams=_BOOKS,
     ),
     Row(
         "absurd_price",
@@ -219,6 +232,8 @@ STREAMS = (
             ),
         ),
         (27,),
+        takes=_MESSAGE,
+        streams=_PUBLIC,
     ),
     Row(
         "malformed",
@@ -234,7 +249,9 @@ STREAMS = (
             ),
             Parameter("size", "bytes", 100_000, "of nested and padded", 1, 16 << 20),
         ),
-        (28, 29),
+        (28,),
+        takes=_MESSAGE,
+        streams=_PUBLIC,
     ),
     Row(
         "fill_latency",
@@ -243,16 +260,41 @@ STREAMS = (
         (_DELAY, _JITTER),
         (35,),
         count=0,
+        takes=_MESSAGE,
+        streams=_EVENTS,
     ),
-    Row("fill_duplicate", "streams", "A user event of a fill is sent twice.", (), (36,)),
+    Row(
+        "fill_duplicate",
+        "streams",
+        "The message of a fill is sent twice: by default ORDER_TRADE_UPDATE, with `stream` "
+        "TRADE_LITE or ACCOUNT_UPDATE.",
+        (),
+        (36,),
+        takes=_MESSAGE,
+        streams=_FILLS,
+        stream="ORDER_TRADE_UPDATE",
+    ),
     Row(
         "fill_reorder",
         "streams",
-        "A user event of a fill leaves after the next user event, or after the hold time.",
-        (Parameter("hold_ms", "ms", 500, "hold time", maximum=600_000),),
+        "The message of a fill leaves after that of the next fill that passes the same filters, or "
+        "after the hold time; `stream` as for fill_duplicate.",
+        (Parameter("hold_ms", "ms", 5_000, "hold time", maximum=600_000),),
         (36,),
+        takes=_MESSAGE,
+        streams=_FILLS,
+        stream="ORDER_TRADE_UPDATE",
     ),
-    Row("fill_lost", "streams", "A user event of a fill is left out.", (), (35, 36)),
+    Row(
+        "fill_lost",
+        "streams",
+        "The message of a fill is left out; `stream` as for fill_duplicate.",
+        (),
+        (35, 36),
+        takes=_MESSAGE,
+        streams=_FILLS,
+        stream="ORDER_TRADE_UPDATE",
+    ),
     Row(
         "user_stream_silent",
         "streams",
@@ -260,6 +302,8 @@ STREAMS = (
         (),
         (35,),
         count=0,
+        takes=_MESSAGE,
+        streams=_EVENTS,
     ),
 )
 
@@ -271,6 +315,8 @@ OTHERS = (
         "the stream has brought.",
         (Parameter("behind", "ids", 1_000_000, "how far the update id is set back", 1),),
         (26,),
+        takes=_NAMED,
+        paths=DEPTH_PATHS,
     ),
     Row(
         "clock_offset",
@@ -279,6 +325,7 @@ OTHERS = (
         (Parameter("offset_ms", "ms", 5_000, "shift, negative too", -86_400_000, 86_400_000),),
         (34,),
         count=0,
+        takes=("until_ms",),
     ),
     Row(
         "listen_key_expire",
@@ -295,6 +342,7 @@ OTHERS = (
         (),
         (6, 39),
         count=0,
+        takes=_SYMBOL,
     ),
     Row(
         "cancel_all_partial",
@@ -302,11 +350,13 @@ OTHERS = (
         "A cancel-all leaves the newest orders open and still answers that it is done.",
         (Parameter("keep", "orders", 1, "how many stay open", 1),),
         (40,),
+        takes=_SYMBOL,
     ),
     Row(
         "filters_change",
         "desk",
-        "A symbol's filters change while orders rest; 0 keeps what there is. Takes symbol.",
+        "A symbol's filters change while orders rest; 0 keeps what there is. "
+        "Disarmed, or after until_ms, they are again what they were.",
         (
             Parameter("tick_step", "ticks", 0, "new tick size", maximum=1_000_000),
             Parameter("lot_step", "lots", 0, "new step size", maximum=1_000_000),
@@ -314,11 +364,13 @@ OTHERS = (
         ),
         (44,),
         is_action=True,
+        takes=("symbol", "until_ms"),
+        lasts=True,
     ),
     Row(
         "foreign_order",
         "desk",
-        "An order of the account that its client never sent: MARKET without a price. Takes symbol.",
+        "An order of the account that its client never sent: MARKET without a price.",
         (
             Parameter("side", "", "BUY", "side", choices=("BUY", "SELL")),
             Parameter("quantity", "base asset", "", "quantity"),
@@ -326,6 +378,7 @@ OTHERS = (
         ),
         (38,),
         is_action=True,
+        takes=("symbol",),
     ),
 )
 
@@ -337,17 +390,4 @@ assert all(row.point in POINTS for row in TABLE), "a fault is injected at an unk
 
 def table_json() -> list[dict[str, object]]:
     """Return the table as `/local/faults` shows it."""
-    return [
-        {
-            "name": row.name,
-            "point": row.point,
-            "meaning": row.meaning,
-            "serves": list(row.serves),
-            "count": row.count,
-            "parameters": {
-                p.name: {"unit": p.unit, "default": p.default, "meaning": p.meaning}
-                for p in row.parameters
-            },
-        }
-        for row in TABLE
-    ]
+    return [row.as_json() for row in TABLE]

@@ -5,14 +5,13 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
-import orjson
 import structlog
 
 from exchange.errors import StartError
 from exchange.instruments import inferred_instrument
-from exchange.markets.mirror import MirroredSymbol, MirrorMarket, TradeIds
+from exchange.markets.messages import MessageError, read_diff, read_json, read_snapshot
+from exchange.markets.mirror import MirroredSymbol, MirrorMarket, TradeIds, fail_with
 from exchange.markets.recording import Line, open_chains, replay
 from exchange.streams.hub import Hub
 
@@ -29,29 +28,32 @@ class CapturedSymbol(MirroredSymbol):
     def open_book(self, snapshot: bytes | None) -> None:
         """Start from the recorded snapshot, or say that there is none."""
         if snapshot is not None:
-            self.on_snapshot(orjson.loads(snapshot))
+            self.on_snapshot(snapshot)
             return
         structlog.get_logger().warning(
             "no_snapshot_in_recording", symbol=self.instrument.symbol, book="built from diffs"
         )
 
-    def on_snapshot(self, data: dict[str, Any]) -> None:
-        """Start the book from a snapshot, unless it is past it already."""
-        if data["lastUpdateId"] > self.book.last_update_id:
-            self.load(data)
+    def on_snapshot(self, data: bytes) -> None:
+        """Start the book from a snapshot, unless it is past it already. Raises MessageError."""
+        snapshot = read_snapshot(self.instrument, read_json(data))
+        if snapshot.last_id > self.book.last_update_id:
+            self.replace(snapshot)
+            self.settle()
 
     def on_message(self, kind: str, data: bytes) -> None:
-        """Apply one recorded message of stream `<symbol>@<kind>`."""
+        """Apply one recorded message of stream `<symbol>@<kind>`. Raises MessageError."""
         if kind == "trade":
-            self.trade(orjson.loads(data))
+            self.trade(read_json(data))
             return
         self.publisher.end_aggregate()
         if kind.startswith("depth@"):
-            update = orjson.loads(data)
+            diff = read_diff(self.instrument, read_json(data))
             # Venue: "How to manage a local order book correctly", events with u < lastUpdateId
             # are older than the snapshot.
-            if update["u"] >= self.book.last_update_id:
-                self.apply(update)
+            if diff.last_id >= self.book.last_update_id:
+                self.advance(diff)
+                self.settle()
 
 
 class CaptureMarket(MirrorMarket[CapturedSymbol]):
@@ -102,6 +104,7 @@ class CaptureMarket(MirrorMarket[CapturedSymbol]):
         """Start the replay task; its clock waits for a depth reader of every symbol."""
         self.attach()
         self._task = asyncio.get_running_loop().create_task(self._run())
+        self._task.add_done_callback(fail_with)
 
     async def close(self) -> None:
         """Stop the replay."""
@@ -117,19 +120,26 @@ class CaptureMarket(MirrorMarket[CapturedSymbol]):
         if row is None:
             return
         row.has_depth_reader |= kind == "depth" or kind.startswith("depth@")
-        if all(r.has_depth_reader for r in self.rows.values()):
+        if not self._waiting_for():
             self._may_run.set()
 
+    def _waiting_for(self) -> list[str]:
+        """Return the symbols whose depth nobody has asked for yet."""
+        return [symbol for symbol, row in self.rows.items() if not row.has_depth_reader]
+
     async def _run(self) -> None:
-        await self._may_run.wait()
         log = structlog.get_logger()
+        log.info(
+            "replay_waits", reason="a depth reader of every symbol", symbols=",".join(self.rows)
+        )
+        await self._may_run.wait()
         log.info("replay_started", symbols=",".join(self.rows))
         try:
             await self._replay()
-        except Exception as error:
+        except (StartError, MessageError) as error:
             # A file that turns out to be broken half-way ends the replay; the book stays, and
             # the status says so.
-            self._failure = str(error) or repr(error)
+            self._failure = str(error)
             log.error("replay_failed", reason=self._failure, kind=type(error).__name__)
         for row in self.rows.values():
             row.publisher.end_aggregate()
@@ -163,9 +173,11 @@ class CaptureMarket(MirrorMarket[CapturedSymbol]):
         self._events += 1
         self._market_ns = line.receive_ns
         if line.stream.endswith("!"):
-            self.rows[line.stream[:-1]].on_snapshot(orjson.loads(line.data))
+            self.rows[line.stream[:-1]].on_snapshot(line.data)
             return
         name, _, kind = line.stream.partition("@")
+        if name not in self.by_name:
+            raise MessageError(f"a stream of no symbol here: stream={line.stream}")
         # The message goes out as recorded before our orders meet it, as at the venue.
         self._hub.publish(line.stream, line.data)
         self.by_name[name].on_message(kind, line.data)
@@ -176,6 +188,7 @@ class CaptureMarket(MirrorMarket[CapturedSymbol]):
             "market": self.name,
             "events": self._events,
             "finished": self._is_finished,
+            "waiting_for": self._waiting_for(),
             "failure": self._failure,
             "market_time_ms": self._market_ns // 1_000_000,
         }

@@ -11,20 +11,29 @@ import asyncio
 import random
 from collections import deque
 from collections.abc import Callable
+from itertools import pairwise
 from typing import Any
 
 import aiohttp
-import orjson
 import structlog
 
 from exchange.errors import StartError, VenueError
 from exchange.instruments import Instrument, described_instrument
-from exchange.markets.mirror import MirroredSymbol, MirrorMarket, TradeIds
-from exchange.markets.upstream import Backoff, Upstream, fetch_json
+from exchange.markets.messages import (
+    Diff,
+    MessageError,
+    Snapshot,
+    read_diff,
+    read_json,
+    read_snapshot,
+)
+from exchange.markets.mirror import MirroredSymbol, MirrorMarket, TradeIds, fail_with
+from exchange.markets.upstream import LOST, Backoff, Upstream, fetch_json
 from exchange.streams.hub import Hub
 
 BUFFER_MAX = 5_000  # diffs kept while a snapshot is on its way; the oldest go first
 SNAPSHOT_LEVELS = "1000"
+RESYNC_S = 1.0  # a book is taken anew at most that often, whatever upstream sends
 STALE_MS = 5_000  # without a message of the symbol for so long, status says stale
 PUBLIC_KINDS = ("trade", "bookTicker")
 MARKET_KINDS = ("aggTrade", "markPrice@1s")
@@ -50,49 +59,87 @@ class LiveSymbol(MirroredSymbol):
         self.is_fetching = False
         self.resyncs = 0
         self.gaps = 0
+        self.bad_messages = 0
         self.heard_ms = 0
+        self.next_sync_s = 0.0  # of the event loop
         self._clock_ms = clock_ms
-        self._buffer: deque[Update] = deque(maxlen=BUFFER_MAX)
+        self._buffer: deque[Diff] = deque(maxlen=BUFFER_MAX)
         self._is_bridged = False
 
-    def on_update(self, data: Update) -> bool:
-        """Take a diff; return whether a snapshot is wanted."""
-        if self.is_synced and self._follows(data):
+    def on_message(self, kind: str, data: bytes) -> bool:
+        """Take a message of stream `<symbol>@<kind>`; return whether a snapshot is wanted.
+
+        One that cannot be read may be one that changed the book: then the book is void.
+        """
+        try:
+            if kind.startswith("depth"):
+                return self.on_update(read_json(data))
+            if kind == "trade":
+                self.on_trade(read_json(data))
             return False
+        except MessageError as error:
+            self.bad_messages += 1
+            symbol = self.instrument.symbol
+            structlog.get_logger().warning(
+                "bad_message", symbol=symbol, kind=kind, count=self.bad_messages, reason=str(error)
+            )
+            self.lose()
+            return True
+
+    def on_update(self, data: Update) -> bool:
+        """Take a diff; return whether a snapshot is wanted. Raises MessageError."""
+        diff = read_diff(self.instrument, data)
         if self.is_synced:
+            if not self._is_bridged and diff.last_id < self.book.last_update_id:
+                return False
+            if self._follows(diff):
+                self._is_bridged = True
+                self.advance(diff)
+                self.settle()
+                return False
             self.gaps += 1
             self.lose()
-        self._buffer.append(data)
+        self._buffer.append(diff)
         return True
 
     def on_trade(self, data: Update) -> None:
-        """Take a trade; without a valid book it fills nothing."""
+        """Take a trade; without a valid book it fills nothing. Raises MessageError."""
         if self.is_synced:
             self.trade(data)
             self.publisher.market_ms = 0  # live: bars go by the clock, also while nobody trades
 
-    def on_snapshot(self, snapshot: Update) -> bool:
-        """Bridge the buffered diffs onto a snapshot; return False when it is too old for them.
+    def on_snapshot(self, data: Update) -> bool:
+        """Bridge the buffered diffs onto a snapshot; return False when that cannot be done.
+
+        Our orders meet the book that comes of it, not the ones in between, and may then be
+        followed by others. Raises MessageError.
 
         # Venue: "How to manage a local order book correctly": drop u < lastUpdateId; the first
         applied has U <= lastUpdateId <= u; then every pu is the previous u.
         """
-        last_id = snapshot["lastUpdateId"]
-        pending = [update for update in self._buffer if update["u"] >= last_id]
-        if pending and pending[0]["U"] > last_id:
+        snapshot = read_snapshot(self.instrument, data)
+        pending = [diff for diff in self._buffer if diff.last_id >= snapshot.last_id]
+        if pending and pending[0].first_id > snapshot.last_id:
             return False
-        self._buffer.clear()
-        self._is_bridged = False
-        self.load(snapshot)
-        self.is_synced = True
-        self.resyncs += 1
-        for place, update in enumerate(pending):
-            if not self._follows(update):
+        for place, (before, diff) in enumerate(pairwise(pending), start=1):
+            if diff.before_id != before.last_id:
                 self.gaps += 1
                 self.lose()
                 self._buffer.extend(pending[place:])
                 return False
+        self._bridge(snapshot, pending)
         return True
+
+    def _bridge(self, snapshot: Snapshot, pending: list[Diff]) -> None:
+        self._buffer.clear()
+        self.replace(snapshot)
+        for diff in pending:
+            self.advance(diff)
+        self._is_bridged = bool(pending)
+        # Ordering: what the step sets off, a protective stop, is refused by a book that is void.
+        self.is_synced = True
+        self.resyncs += 1
+        self.settle()
 
     def lose(self) -> None:
         """Take the book as invalid until the next snapshot."""
@@ -109,25 +156,17 @@ class LiveSymbol(MirroredSymbol):
             "stale": age_ms is None or age_ms > STALE_MS,
             "resyncs": self.resyncs,
             "gaps": self.gaps,
+            "bad_messages": self.bad_messages,
         }
 
     def hear(self) -> None:
         """Note that the upstream is alive."""
         self.heard_ms = self._clock_ms()
 
-    def _follows(self, data: Update) -> bool:
-        """Apply a diff if it is the next one, or is older than the snapshot; else return False."""
+    def _follows(self, diff: Diff) -> bool:
+        """Tell whether a diff is the next one: by its `pu`, the first by containing the id."""
         last_id = self.book.last_update_id
-        if not self._is_bridged:
-            if data["u"] < last_id:
-                return True
-            if data["U"] > last_id:
-                return False
-            self._is_bridged = True
-        elif data["pu"] != last_id:
-            return False
-        self.apply(data)
-        return True
+        return diff.before_id == last_id if self._is_bridged else diff.first_id <= last_id
 
 
 class LiveMarket(MirrorMarket[LiveSymbol]):
@@ -225,11 +264,8 @@ class LiveMarket(MirrorMarket[LiveSymbol]):
         row.hear()
         # A message goes out as received before our orders meet it, as at the venue.
         self._hub.publish(stream, data)
-        if kind.startswith("depth"):
-            if row.on_update(orjson.loads(data)):
-                self._want_snapshot(row)
-        elif kind == "trade":
-            row.on_trade(orjson.loads(data))
+        if row.on_message(kind, data):
+            self._want_snapshot(row)
 
     def _lose_books(self) -> None:
         for row in self.rows.values():
@@ -242,27 +278,38 @@ class LiveMarket(MirrorMarket[LiveSymbol]):
 
     async def _fetch(self, row: LiveSymbol) -> None:
         """Take snapshots until one bridges, or the connection is lost."""
-        assert self._session is not None, "started"
         symbol = row.instrument.symbol
-        params = {"symbol": symbol, "limit": SNAPSHOT_LEVELS}
         backoff = Backoff(self._random)
         log = structlog.get_logger()
+        loop = asyncio.get_running_loop()
         try:
+            await asyncio.sleep(max(0.0, row.next_sync_s - loop.time()))
             while self._links["public"].is_open:
-                try:
-                    url = f"{self._rest_url}/fapi/v1/depth"
-                    snapshot = await fetch_json(self._session, url, params)
-                    if row.on_snapshot(snapshot):
-                        log.info("book_synchronised", symbol=symbol, resyncs=row.resyncs)
-                        return
-                    reason = "older than the diffs"
-                except (aiohttp.ClientError, OSError, TimeoutError, ValueError, KeyError) as error:
-                    reason = f"{type(error).__name__}: {error}"
+                reason = await self._try_snapshot(row)
+                if not reason:
+                    row.next_sync_s = loop.time() + RESYNC_S
+                    log.info("book_synchronised", symbol=symbol, resyncs=row.resyncs)
+                    return
                 wait_s = backoff.next_s()
                 log.warning("snapshot_again", symbol=symbol, reason=reason, wait_s=round(wait_s, 3))
                 await asyncio.sleep(wait_s)
         finally:
             row.is_fetching = False
+
+    async def _try_snapshot(self, row: LiveSymbol) -> str:
+        """Take a snapshot; return why it does not bridge, or nothing when it does."""
+        assert self._session is not None, "started"
+        url = f"{self._rest_url}/fapi/v1/depth"
+        params = {"symbol": row.instrument.symbol, "limit": SNAPSHOT_LEVELS}
+        try:
+            snapshot = await fetch_json(self._session, url, params)
+        except (*LOST, ValueError) as error:
+            return f"{type(error).__name__}: {error}"
+        try:
+            return "" if row.on_snapshot(snapshot) else "it does not fit the diffs"
+        except MessageError as error:
+            row.bad_messages += 1
+            return f"{type(error).__name__}: {error}"
 
     def _spawn(self, work: Any) -> None:
         task = asyncio.get_running_loop().create_task(work)
@@ -272,10 +319,8 @@ class LiveMarket(MirrorMarket[LiveSymbol]):
     def _on_done(self, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)
         if not task.cancelled() and task.exception() is not None:
-            error = task.exception()
-            # A mirror that stands still would mislead: its books are void, and status says so.
-            structlog.get_logger().error("upstream_task_failed", reason=repr(error))
             self._lose_books()
+        fail_with(task)
 
 
 def _keep() -> None:

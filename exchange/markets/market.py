@@ -12,6 +12,7 @@ from exchange.orders import ClientOrder
 from exchange.streams.publisher import Publisher
 
 PriceLot = tuple[int, int]  # price in ticks, quantity in lots
+ONE_E4 = 10_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,6 +112,20 @@ class Market(ABC):
         bid, ask = self.best(symbol)
         best = ask if side > 0 else bid
         return best != 0 and (best - price_tick) * side <= 0
+
+    def limit_tick(self, order: ClientOrder) -> int:
+        """Return the worst price that an order may trade at as it enters, 0 for any.
+
+        # Venue: exchangeInfo, `marketTakeBound`: how far from the mark price a market order goes.
+        """
+        if order.kind != "MARKET":
+            return order.price_tick
+        mark_tick = self.mark_tick(order.instrument.symbol)
+        bound_e4 = order.instrument.take_bound_e4
+        if order.side > 0:
+            return mark_tick * (ONE_E4 + bound_e4) // ONE_E4
+        # A sale's bound is rounded up; a mark price of 0, without a book, sets no bound.
+        return min(mark_tick, max(1, -(-mark_tick * (ONE_E4 - bound_e4) // ONE_E4)))
 
     def mark_tick(self, symbol: str) -> int:
         """Return the mark price in ticks, 0 where there is none: of `marks`, else the middle."""

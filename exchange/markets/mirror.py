@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from typing import Any, Generic, TypeVar
 
 from exchange.instruments import Instrument
-from exchange.markets.market import DepthView, Market, OrderSink, PriceLot
+from exchange.markets.market import DepthView, Market, OrderSink
+from exchange.markets.messages import Diff, Snapshot, read_trade
 from exchange.markets.recorded_book import RecordedBook
 from exchange.matching.layout import BUY, SELL
 from exchange.orders import ClientOrder
@@ -47,34 +49,44 @@ class MirroredSymbol:
         self.publisher = Publisher(hub, instrument, clock_ms)
         self._trade_ids = trade_ids
 
-    def load(self, data: dict[str, Any]) -> None:
-        """Replace the book by a snapshot."""
-        bids, asks = self.rows(data["bids"]), self.rows(data["asks"])
-        self.book.load(data["lastUpdateId"], data.get("T", 0), bids, asks)
-        self.publisher.last_id = data["lastUpdateId"]
-        self.end_step()
+    def replace(self, snapshot: Snapshot) -> None:
+        """Take over a snapshot's levels; no order of ours meets them before `settle`."""
+        self.book.load(snapshot.last_id, snapshot.time_ms, snapshot.bids, snapshot.asks)
+        self.publisher.last_id = snapshot.last_id
 
-    def apply(self, data: dict[str, Any]) -> None:
-        """Apply a depthUpdate that follows the last one."""
-        bids, asks = self.rows(data["b"]), self.rows(data["a"])
-        self.book.apply(data["u"], data["T"], bids, asks)
-        self.publisher.last_id = data["u"]
-        for side, rows in ((BUY, bids), (SELL, asks)):
+    def advance(self, diff: Diff) -> None:
+        """Take over a diff's levels; no order of ours meets them before `settle`."""
+        self.book.apply(diff.last_id, diff.time_ms, diff.bids, diff.asks)
+        self.publisher.last_id = diff.last_id
+        for side, rows in ((BUY, diff.bids), (SELL, diff.asks)):
             for price_tick, quantity_lot in rows:
-                self.publisher.depth_changed(side, price_tick, quantity_lot, data["U"], data["u"])
+                self.publisher.depth_changed(
+                    side, price_tick, quantity_lot, diff.first_id, diff.last_id
+                )
+
+    def settle(self) -> None:
+        """Let our orders meet the levels as they are now, and end the step."""
+        self.book.settle()
         self.end_step()
 
     def trade(self, data: dict[str, Any]) -> None:
-        """Put a trade of the source on the tape and let our resting orders meet it."""
-        # Venue: `X` is MARKET for a trade of the book; fund and liquidation marks do not match.
-        if data.get("X", "MARKET") != "MARKET":
+        """Put a trade of the source on the tape and let our resting orders meet it.
+
+        Raises MessageError.
+        """
+        trade = read_trade(self.instrument, data)
+        if not trade.is_match:
             return
-        price_tick = self.instrument.price_tick(data["p"])
-        quantity_lot = self.instrument.quantity_lot(data["q"])
+        price_tick, quantity_lot = trade.price_tick, trade.quantity_lot
         self.publisher.aggregate(
-            data["t"], price_tick, quantity_lot, data["m"], data["T"], data["E"]
+            trade.trade_id,
+            price_tick,
+            quantity_lot,
+            trade.buyer_is_maker,
+            trade.trade_ms,
+            trade.event_ms,
         )
-        self.book.on_trade(price_tick, quantity_lot, SELL if data["m"] else BUY)
+        self.book.on_trade(price_tick, quantity_lot, SELL if trade.buyer_is_maker else BUY)
         self.end_step()
 
     def end_step(self) -> None:
@@ -84,11 +96,6 @@ class MirroredSymbol:
         prices = self.book.traded()
         if prices is not None and self.sink is not None:
             self.sink.on_trades(self.instrument.symbol, *prices)
-
-    def rows(self, rows: list[list[str]]) -> list[PriceLot]:
-        """Return levels as ticks and lots."""
-        price, quantity = self.instrument.price_tick, self.instrument.quantity_lot
-        return [(price(p), quantity(q)) for p, q in rows]
 
     def _on_fill(
         self, order: ClientOrder, price_tick: int, quantity_lot: int, is_maker: bool
@@ -100,6 +107,15 @@ class MirroredSymbol:
     def _on_expire(self, order: ClientOrder) -> None:
         assert self.sink is not None, "orders come after the start"
         self.sink.on_expire(order)
+
+
+def fail_with(task: asyncio.Task[None]) -> None:
+    """Raise what ended a task, as its callback: so it ends the process.
+
+    A market that stands still would mislead.
+    """
+    if not task.cancelled():
+        task.result()
 
 
 RowT = TypeVar("RowT", bound=MirroredSymbol)
@@ -130,6 +146,13 @@ class MirrorMarket(Market, Generic[RowT]):
         book = self.rows[symbol].book
         return book.bids.best(), book.asks.best()
 
+    def crosses(self, symbol: str, side: int, price_tick: int) -> bool:
+        """Tell whether a limit order would take at once, also from an order of the account.
+
+        Those are not among the mirrored levels.
+        """
+        return self.rows[symbol].book.crosses(side, price_tick)
+
     def depth(self, symbol: str, limit: int) -> DepthView:
         """Return the book after the last applied diff."""
         book = self.rows[symbol].book
@@ -139,7 +162,7 @@ class MirrorMarket(Market, Generic[RowT]):
     def submit(self, order: ClientOrder, rests: bool) -> None:
         """Walk the displayed levels; what is left queues behind the displayed quantity."""
         row = self.rows[order.instrument.symbol]
-        row.book.submit(order, rests)
+        row.book.submit(order, rests, self.limit_tick(order))
         row.end_step()
 
     def amend(self, order: ClientOrder) -> None:

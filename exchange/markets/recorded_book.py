@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from itertools import islice
+from heapq import merge
+from itertools import groupby, islice
 
 from exchange.markets.ladder import Ladder
 from exchange.markets.market import PriceLot
@@ -19,6 +20,9 @@ class RecordedBook:
 
     The source of the levels does not know of our orders: they change no level. What a taker of ours
     consumed of a level is remembered until the source next updates that level.
+
+    # Invariant: `orders` holds ours in the order in which they queued; an amended one queues anew.
+    Every walk over them is by price, then by that order.
     """
 
     def __init__(self, on_fill: OnFill, on_expire: OnExpire) -> None:
@@ -39,18 +43,18 @@ class RecordedBook:
     def load(
         self, update_id: int, time_ms: int, bids: list[PriceLot], asks: list[PriceLot]
     ) -> None:
-        """Replace the book by a snapshot, then fill our orders that it crosses."""
+        """Replace the book by a snapshot; `settle` then fills our orders that it crosses."""
         self._consumed.clear()
         for ladder, rows in ((self.bids, bids), (self.asks, asks)):
             ladder.clear()
             for price_tick, quantity_lot in rows:
                 ladder.put(price_tick, quantity_lot)
-        self._settle(update_id, time_ms)
+        self._arrive(update_id, time_ms)
 
     def apply(
         self, update_id: int, time_ms: int, bids: list[PriceLot], asks: list[PriceLot]
     ) -> None:
-        """Apply a diff's absolute quantities, then fill our orders that the new book crosses."""
+        """Apply a diff's absolute quantities; `settle` then fills our orders that it crosses."""
         for side, ladder, rows in ((BUY, self.bids, bids), (SELL, self.asks, asks)):
             for price_tick, quantity_lot in rows:
                 self._consumed.pop((side, price_tick), None)
@@ -58,54 +62,73 @@ class RecordedBook:
                     ladder.put(price_tick, quantity_lot)
                 else:
                     ladder.drop(price_tick)
-        self._settle(update_id, time_ms)
+        self._arrive(update_id, time_ms)
+
+    def settle(self) -> None:
+        """Fill our orders that the opposite side reached, at their own price, by priority."""
+        if not self.orders:
+            return
+        for order in [*self._queued(BUY), *self._queued(SELL)]:
+            for price_tick in self.side(-order.side).prices():
+                if order.order_id not in self.orders:
+                    break  # it is filled, or the fills of others ended it
+                if not _reaches(order.side, order.price_tick, price_tick):
+                    break
+                offered = self._offered(-order.side, price_tick)
+                filled = self._fill_maker(order, min(order.remaining_lot, offered))
+                if filled:
+                    self._consume(-order.side, price_tick, filled)
 
     def on_trade(self, price_tick: int, quantity_lot: int, taker_side: int) -> None:
         """Let a trade of the source fill our resting orders at or through its price.
 
-        A trade at an order's price first uses up the quantity ahead of it. The orders share the
-        traded quantity, best price first, then oldest.
+        The orders share what was traded, by priority. At the trade's own price the displayed
+        quantity ahead of an order is served before it, and is not there for those behind it.
+
+        # Invariant: ours get no more than the trade less the longest queue that it used up.
         """
         self._traded.append(price_tick)
         if not self.orders:
             return
-        makers = [o for o in self.orders.values() if o.side == -taker_side]
-        makers.sort(key=lambda o: (-o.side * o.price_tick, o.order_id))
-        left = quantity_lot
-        for order in makers:
+        left, used_ahead = quantity_lot, 0  # what no order of ours took; of it, what others had
+        for order in self._queued(-taker_side):
             through = (order.price_tick - price_tick) * order.side
-            if through < 0 or left <= 0:
+            if through < 0 or left == 0:
                 break
+            if order.order_id not in self.orders:
+                continue  # the fills before ended it
             if through == 0:
-                waited = min(order.ahead_lot, quantity_lot)
+                waited = min(order.ahead_lot, left)
                 order.ahead_lot -= waited
-                quantity = min(order.remaining_lot, left, quantity_lot - waited)
-            else:
-                quantity = min(order.remaining_lot, left)
-            left -= quantity
-            self._fill_maker(order, quantity)
+                used_ahead = max(used_ahead, waited)
+            left -= self._fill_maker(order, min(order.remaining_lot, left - used_ahead))
 
     def traded(self) -> tuple[int, int, int] | None:
         """Return the lowest, highest and last price since the last call, None without a trade."""
         prices, self._traded = self._traded, []
         return (min(prices), max(prices), prices[-1]) if prices else None
 
-    def submit(self, order: ClientOrder, rests: bool) -> None:
-        """Take what the order reaches; let the rest queue behind the displayed quantity."""
-        if self._take(order) and rests and order.remaining_lot:
+    def submit(self, order: ClientOrder, rests: bool, limit_tick: int) -> None:
+        """Take what the order reaches; let the rest queue behind the displayed quantity.
+
+        `limit_tick` is the worst price it may take at, 0 for none.
+        """
+        if self._take(order, limit_tick) and rests and order.remaining_lot:
             order.ahead_lot = self.side(order.side).levels.get(order.price_tick, 0)
             self.orders[order.order_id] = order
 
     def amend(self, order: ClientOrder) -> None:
         """Queue a resting order anew on its changed terms; see `Market.amend`."""
         self.remove(order)
-        self.submit(order, rests=True)
+        self.submit(order, True, order.price_tick)
 
     def available_lot(self, order: ClientOrder) -> int:
         """Return what the order could take now, at most its own quantity."""
         found = 0
         for price_tick in self.side(-order.side).prices():
-            if found >= order.remaining_lot or not _reaches(order, price_tick):
+            if found >= order.remaining_lot:
+                break
+            if not _reaches(order.side, order.price_tick, price_tick):
                 break
             found += self._offered(-order.side, price_tick)
         return min(found, order.remaining_lot)
@@ -124,24 +147,35 @@ class RecordedBook:
         bid, ask = self.bids.best(), self.asks.best()
         return (bid, self.bids.levels.get(bid, 0)), (ask, self.asks.levels.get(ask, 0))
 
-    def _take(self, order: ClientOrder) -> bool:
+    def crosses(self, side: int, price_tick: int) -> bool:
+        """Tell whether a limit at that price would take at once, of the levels or of our orders."""
+        best = self.side(-side).best()
+        if best and _reaches(side, price_tick, best):
+            return True
+        own = (o.price_tick for o in self.orders.values() if o.side != side)
+        return any(_reaches(side, price_tick, price) for price in own)
+
+    def _queued(self, side: int) -> list[ClientOrder]:
+        """Return our resting orders of a side by priority: price, then who queued first."""
+        own = [order for order in self.orders.values() if order.side == side]
+        own.sort(key=lambda o: -o.side * o.price_tick)
+        return own
+
+    def _take(self, order: ClientOrder, limit_tick: int) -> bool:
         """Walk what faces an order, best price first; return False when it must not rest.
 
         At a price where an order of ours rests, what is displayed ahead of it comes first, then
-        the meeting of the two, then what is left of the level.
+        the meeting of the two, then what is left of the level. Bound: the levels it reaches.
         """
-        faced = self.side(-order.side)
-        own = sorted(
-            (o for o in self.orders.values() if o.side != order.side),
-            key=lambda o: (-o.side * o.price_tick, o.order_id),
-        )
-        prices = set(faced.levels) if own else set()
-        walk = sorted(prices.union(o.price_tick for o in own), key=lambda p: p * order.side)
-        for price_tick in walk or list(faced.prices()):
-            if order.remaining_lot == 0 or not _reaches(order, price_tick):
+        side, own = order.side, self._queued(-order.side)
+        displayed = self.side(-side).prices()
+        # A book has thousands of levels and an order takes few of them, so they are not listed.
+        prices = merge(displayed, (o.price_tick for o in own), key=lambda price: price * side)
+        for price_tick, _ in groupby(prices):
+            if not order.remaining_lot or not _reaches(side, limit_tick, price_tick):
                 break
             for maker in [o for o in own if o.price_tick == price_tick]:
-                consumed = self._consumed.get((-order.side, price_tick), 0)
+                consumed = self._consumed.get((-side, price_tick), 0)
                 self._take_level(order, price_tick, max(0, maker.ahead_lot - consumed))
                 if order.remaining_lot and not self._meet(order, maker):
                     return False
@@ -176,11 +210,12 @@ class RecordedBook:
             return False
         return True
 
-    def _settle(self, update_id: int, time_ms: int) -> None:
+    def _arrive(self, update_id: int, time_ms: int) -> None:
+        """Note where the book is now, and bound the quantity ahead by what a level displays."""
         self.last_update_id, self.time_ms = update_id, time_ms
-        if self.orders:
-            self._shrink_queues()
-            self._fill_crossed()
+        for order in self.orders.values():
+            shown = self.side(order.side).levels.get(order.price_tick, 0)
+            order.ahead_lot = min(order.ahead_lot, shown)
 
     def _offered(self, side: int, price_tick: int) -> int:
         shown = self.side(side).levels.get(price_tick, 0)
@@ -190,46 +225,24 @@ class RecordedBook:
         key = (side, price_tick)
         self._consumed[key] = self._consumed.get(key, 0) + quantity_lot
 
-    def _shrink_queues(self) -> None:
-        """Bound the quantity ahead by what the level still displays."""
-        for order in self.orders.values():
-            shown = self.side(order.side).levels.get(order.price_tick, 0)
-            order.ahead_lot = min(order.ahead_lot, shown)
-
-    def _fill_crossed(self) -> None:
-        """Fill our orders that the opposite side reached, at their own price, oldest first."""
-        for order in list(self.orders.values()):
-            for price_tick in list(self._reached(order)):
-                if order.remaining_lot == 0 or order.order_id not in self.orders:
-                    break
-                quantity = min(order.remaining_lot, self._offered(-order.side, price_tick))
-                self._consume(-order.side, price_tick, quantity)
-                self._fill_maker(order, quantity)
-
-    def _reached(self, order: ClientOrder) -> list[int]:
-        reached = []
-        for price_tick in self.side(-order.side).prices():
-            if not _reaches(order, price_tick):
-                break
-            reached.append(price_tick)
-        return reached
-
     def _fill_taker(self, order: ClientOrder, price_tick: int, quantity_lot: int) -> None:
         order.remaining_lot -= quantity_lot
         self._traded.append(price_tick)
         self._on_fill(order, price_tick, quantity_lot, False)
 
-    def _fill_maker(self, order: ClientOrder, quantity_lot: int) -> None:
+    def _fill_maker(self, order: ClientOrder, quantity_lot: int) -> int:
+        """Fill a resting order; return how much: none if it has left the book meanwhile."""
         # A fill may end other orders (reduce-only), so membership is checked here.
         if quantity_lot <= 0 or order.order_id not in self.orders:
-            return
+            return 0
         order.remaining_lot -= quantity_lot
         if order.remaining_lot == 0:
             del self.orders[order.order_id]
         self._traded.append(order.price_tick)
         self._on_fill(order, order.price_tick, quantity_lot, True)
+        return quantity_lot
 
 
-def _reaches(order: ClientOrder, price_tick: int) -> bool:
-    """Tell whether the order's limit, if it has one, allows a price of the other side."""
-    return not order.price_tick or (price_tick - order.price_tick) * order.side <= 0
+def _reaches(side: int, limit_tick: int, price_tick: int) -> bool:
+    """Tell whether a limit, 0 for none, allows a price of the other side."""
+    return not limit_tick or (price_tick - limit_tick) * side <= 0

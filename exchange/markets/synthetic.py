@@ -66,6 +66,7 @@ class SyntheticSymbol:
         self.trade_id = 1_000_000
         self._ids = ids
         self._is_matching = False
+        self._has_interfered = False  # the sink changed the book while an entry was being matched
         self._prices: list[int] = []  # of the running step's trades
         self._top = [0, 0, 0, 0]
         opening = flow.seed_orders()
@@ -85,15 +86,18 @@ class SyntheticSymbol:
         book = self.book
         self.next_s = self.flow.advance(book.best(BUY), book.best(SELL))
 
-    def place(self, order: RestingOrder, rests: bool) -> None:
-        """Match an order; what is left rests or is gone."""
+    def place(self, order: RestingOrder, rests: bool, bound_tick: int = 0) -> None:
+        """Match an order; what is left rests or is gone.
+
+        `bound_tick` is the worst price of one that has no limit, 0 for none.
+        """
         how = (GTC if rests else IOC) | self_trade_prevention(order)
         matched = self.book.submit(
             order,
             order.order_id,
             order.owner,
             order.side,
-            order.price_tick,
+            order.price_tick or bound_tick,
             order.remaining_lot,
             how | PAUSE,
         )
@@ -125,23 +129,22 @@ class SyntheticSymbol:
         assert matched.status > 0, f"refused: order={taker.order_id} {matched}"
         self._is_matching = True
         changes: Sequence[Change] = matched.changes
-        has_paused = False
         while True:
             for maker, price_tick, quantity_lot, left_lot in matched.events:
                 self._on_event(taker, maker, price_tick, quantity_lot, left_lot)
             if matched.status != PAUSED:
                 break
-            has_paused = True
             matched = self.book.resume()
             changes = [*changes, *matched.changes]
-        self._is_matching = False
         self.publisher.end_aggregate()
         taker.slot = matched.slot
         if matched.taker_stp and taker.owner and self.sink is not None:
             self.sink.on_expire(cast(ClientOrder, taker))
-        # The sink may have cancelled or shrunk other orders in a pause: those totals are out, and
-        # they are newer than what the steps before noted of the same levels.
-        self._tell(self.book.shown_now(changes) if has_paused else changes)
+        self._is_matching = False
+        # The sink may have cancelled or shrunk other orders, in a pause or after the last fill:
+        # those totals are out, and newer than what the match noted of the same levels.
+        has_interfered, self._has_interfered = self._has_interfered, False
+        self._tell(self.book.shown_now(changes) if has_interfered else changes)
         prices, self._prices = self._prices, []
         if prices and self.sink is not None:
             symbol = self.instrument.symbol
@@ -174,6 +177,7 @@ class SyntheticSymbol:
     def _publish(self, matched: Matched) -> None:
         """Publish what a cancel changed; the middle of a matching step is not a best price."""
         if self._is_matching:
+            self._has_interfered = True
             self._depth(matched.changes)
         else:
             self._tell(matched.changes)
@@ -300,7 +304,7 @@ class SyntheticMarket(Market):
     def submit(self, order: ClientOrder, rests: bool) -> None:
         """Match a client's order like any of the flow's."""
         row = self.symbols[order.instrument.symbol]
-        row.place(order, rests)
+        row.place(order, rests, self.limit_tick(order))
         row.publisher.flush_depth()
 
     def withdraw(self, order: ClientOrder) -> None:

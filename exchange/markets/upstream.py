@@ -22,6 +22,7 @@ BACKOFF_S_FIRST = 0.25
 BACKOFF_S_MAX = 10.0
 BACKOFF_JITTER = 0.5  # a wait is drawn between this share of it and the whole
 DATA_MARK = b'"data":'
+LOST = (aiohttp.ClientError, OSError, TimeoutError)  # how a connection ends that does not close
 
 OnMessage = Callable[[str, bytes], None]
 
@@ -48,7 +49,7 @@ class Upstream:
     """Be one combined-stream connection, made again whenever it ends.
 
     `on_message(stream, data)` gets the bytes of the data part unchanged; `on_lost()` hears the end
-    of a connection.
+    of a connection. What they raise is no loss of a connection: it ends `run`.
     """
 
     def __init__(
@@ -71,31 +72,39 @@ class Upstream:
         """Read for ever; ends by being cancelled."""
         log = structlog.get_logger()
         while True:
-            reason = "closed"
             try:
-                await self._read()
-            except (aiohttp.ClientError, OSError, TimeoutError, ValueError) as error:
-                reason = f"{type(error).__name__}: {error}"
-            if self.is_open:
-                self.is_open = False
+                reason = await self._read()
+            finally:
+                was_open, self.is_open = self.is_open, False
+            if was_open:
                 self._on_lost()
             wait_s = self._backoff.next_s()
             log.warning("upstream_lost", reason=reason, retry_s=round(wait_s, 3))
             await asyncio.sleep(wait_s)
 
-    async def _read(self) -> None:
-        async with self._session.ws_connect(
-            self._url, heartbeat=HEARTBEAT_S, max_msg_size=MESSAGE_BYTES_MAX
-        ) as socket:
+    async def _read(self) -> str:
+        """Read until the connection ends, and return why it did."""
+        try:
+            socket = await self._session.ws_connect(
+                self._url, heartbeat=HEARTBEAT_S, max_msg_size=MESSAGE_BYTES_MAX
+            )
+        except LOST as error:
+            return f"{type(error).__name__}: {error}"
+        try:
             self.is_open = True
             self.connects += 1
             while True:
-                message = await socket.receive(timeout=SILENCE_S)
+                try:
+                    message = await socket.receive(timeout=SILENCE_S)
+                except LOST as error:
+                    return f"{type(error).__name__}: {error}"
                 if message.type is aiohttp.WSMsgType.TEXT:
                     self._backoff.reset()
                     self._on_message(*split(message.data.encode()))
                 elif message.type is not aiohttp.WSMsgType.BINARY:
-                    return
+                    return "closed"
+        finally:
+            await socket.close()
 
 
 def split(text: bytes) -> tuple[str, bytes]:

@@ -27,7 +27,6 @@ from exchange.matching.layout import (
 _ORDER_WORDS = ORDER.size // WORD
 _LEVEL_WORDS = LEVEL.size // WORD
 _OWNER = ORDER.offset("owner") // WORD
-_REMAINING = ORDER.offset("remaining_lot") // WORD
 _FOLLOWING = ORDER.offset("following") // WORD
 _LEVEL = ORDER.offset("level") // WORD
 _HEAD = LEVEL.offset("head") // WORD
@@ -108,11 +107,6 @@ class BookMemory:
     def quote(self) -> list[int]:
         """Return best bid, its total, best ask, its total; 0 where a side is empty."""
         return self._words[_BEST_BID : _BEST_BID + 4].tolist()
-
-    def crosses(self, side: int, price_tick: int) -> bool:
-        """Tell whether a limit at that price would take at once."""
-        best = self.best(-side)
-        return best != 0 and (best - price_tick) * side <= 0
 
     @property
     def order_count(self) -> int:
@@ -206,11 +200,6 @@ class BookMemory:
             return 0
         level = self._words[row + _LEVEL] - 1
         return self._words[self._levels_at + level * _LEVEL_WORDS + _COUNT]
-
-    def remaining(self, slot: int) -> int:
-        """Return what remains of the order in a slot, 0 when nothing rests there."""
-        row = self._row(slot)
-        return 0 if row < 0 else self._words[row + _REMAINING]
 
     def order_at(self, slot: int) -> Any:
         """Return the caller's object that rests in a slot, or None."""

@@ -24,7 +24,7 @@ class Account:
     Positions are keyed by symbol and position side; which sides are in use is the mode's affair
     (`is_dual_side`), the others stay empty.
 
-    # Invariant: wallet = sum of the income history, whose first row is the starting balance.
+    # Invariant: wallet = sum of all income ever booked, the starting balance first.
     """
 
     def __init__(
@@ -38,8 +38,6 @@ class Account:
     ) -> None:
         self.income = IncomeLedger()
         self.income.add("", TRANSFER, balance_e8, start_ms)
-        self.balance_start_e8 = balance_e8
-        self.fees_e8 = 0
         self.positions = {
             (i.symbol, s): Position(i, s) for i in instruments for s in POSITION_SIDES
         }
@@ -94,7 +92,6 @@ class Account:
             order.side, trade.price_tick, trade.quantity_lot, trade.fee_e8
         )
         position.updated_ms = trade.time_ms
-        self.fees_e8 += trade.fee_e8
         self.book(symbol, REALIZED_PNL, trade.realised_e8, trade.time_ms, trade.trade_id)
         self.book(symbol, COMMISSION, -trade.fee_e8, trade.time_ms, trade.trade_id)
 

@@ -18,7 +18,6 @@ if TYPE_CHECKING:
 
 def admit(desk: Desk, request: OrderRequest) -> OrderRequest:
     """Return the order as it enters, price and quantity settled, or raise the venue's error."""
-    desk.market.check_open(request.instrument.symbol)
     symbol = request.instrument.symbol
     desk.market.check_open(symbol)
     # A conditional order may have waited while the mode was changed under it.

@@ -49,7 +49,7 @@ def parse_algo_order(
         raise VenueError(-1116)
     position_side = read_position_side(params, is_dual_side)
     close_position = _close_position(params, kind, side, position_side)
-    time_in_force = _time_in_force(params)
+    time_in_force = _time_in_force(params, close_position)
     price_match = read_price_match(params, kind in LIMIT_KINDS)
     is_trailing = kind == TRAILING
     return AlgoOrder(
@@ -65,7 +65,7 @@ def parse_algo_order(
         price_match=price_match,
         close_position=close_position,
         price_protect=flag(params, "priceProtect"),
-        reduce_only=read_reduce_only(params, is_dual_side),
+        reduce_only=read_reduce_only(params, is_dual_side) or (close_position and not is_dual_side),
         activate_tick=_activate(params, instrument) if is_trailing else 0,
         callback_e4=_callback_rate(params) if is_trailing else 0,
         stp_mode=read_stp_mode(params),
@@ -91,11 +91,16 @@ def _close_position(params: Params, kind: str, side: int, position_side: str) ->
     return True
 
 
-def _time_in_force(params: Params) -> str:
+def _time_in_force(params: Params, close_position: bool) -> str:
+    """Return the time in force or raise -1115.
+
+    # Venue: ALGO_UPDATE of a close-position order in one-way mode has "f":"GTE_GTC","R":true,
+    "cp":true though neither was sent; without a position it is refused with -4509.
+    """
     value = params.get("timeInForce") or "GTC"
     if value not in TIMES_IN_FORCE and value != GTE_GTC:
         raise VenueError(-1115)
-    return value
+    return GTE_GTC if close_position and value == "GTC" else value
 
 
 def _price(params: Params, instrument: Instrument, kind: str, price_match: str) -> int:

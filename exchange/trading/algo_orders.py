@@ -14,6 +14,7 @@ TRAILING = "TRAILING_STOP_MARKET"
 LIMIT_KINDS = frozenset({"STOP", "TAKE_PROFIT"})  # those that become limit orders
 CLOSE_KINDS = frozenset({"STOP_MARKET", "TAKE_PROFIT_MARKET"})  # those that may close a position
 GTE_GTC = "GTE_GTC"  # time in force: like GTC, but it ends with the position
+ENDED = frozenset({"FINISHED", "CANCELED", "EXPIRED", "REJECTED"})
 ONE_E4 = 10_000
 
 
@@ -61,6 +62,17 @@ class AlgoOrder:
     def ends_with_position(self) -> bool:
         """Tell whether it is pointless once the position that it closes is gone."""
         return self.close_position or self.time_in_force == GTE_GTC
+
+    def closes_the_same(self, other: AlgoOrder) -> bool:
+        """Tell whether two orders of one symbol close the same position in the same way.
+
+        # Venue: "Error codes", -4130: of these there can be one; a stop beside a take profit may.
+        """
+        return other.close_position and (other.position_side, other.side, other.kind) == (
+            self.position_side,
+            self.side,
+            self.kind,
+        )
 
     def is_passed(self, price_tick: int) -> bool:
         """Tell whether the price is where it would trigger, or activate, at once."""

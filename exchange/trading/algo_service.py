@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from exchange.errors import VenueError
 from exchange.matching.layout import BUY
 from exchange.orders import ClientOrder
 from exchange.trading.algo_entry import parse_algo_order
 from exchange.trading.algo_events import algo_update
-from exchange.trading.algo_orders import GTE_GTC, LIMIT_KINDS, TRAILING, AlgoOrder
+from exchange.trading.algo_orders import ENDED, LIMIT_KINDS, TRAILING, AlgoOrder
 from exchange.trading.entry import NO_MATCH
 from exchange.trading.parameters import Params, whole_number
+from exchange.trading.retention import CLOSED_ALGO_ORDERS_MAX, Recent
 from exchange.trading.timers import Timer
 from exchange.trading.triggers import TriggerIndex
 
@@ -23,8 +24,21 @@ ALGO_ID_FIRST = 1_000_001_270_850_001
 TRIGGER_PROTECT_E4 = 500  # triggerProtect of exchangeInfo: largest gap of mark and last price
 
 
+class Span(NamedTuple):
+    """Be the prices, in ticks, of one matching step or of one look at the mark price."""
+
+    symbol: str
+    working_type: str  # CONTRACT_PRICE or MARK_PRICE
+    low: int
+    high: int
+    last: int
+    before: int  # the price that it started from
+
+
 class AlgoService:
     """Stand before the desk: what is here rests in no book and is known to no ordinary query.
+
+    Of the orders that have ended the most recent are kept.
 
     # Invariant: an order waits (is NEW, watched, listed as open) or has ended or become an order.
     """
@@ -37,6 +51,7 @@ class AlgoService:
         self._by_child: dict[int, AlgoOrder] = {}
         self._ends: dict[int, Timer] = {}
         self._indexes: dict[tuple[str, str], TriggerIndex] = {}
+        self._closed = Recent(CLOSED_ALGO_ORDERS_MAX, self._forget)
         self._next_id = ALGO_ID_FIRST
 
     def place(self, params: Params) -> AlgoOrder:
@@ -71,8 +86,12 @@ class AlgoService:
         return order
 
     def cancel_all(self, symbol: str) -> int:
-        """Cancel a symbol's waiting orders; return how many."""
+        """Cancel a symbol's waiting orders for a client; return how many."""
         self._desk.register.requests["algo_cancel_all"] += 1
+        return self.cancel_open(symbol)
+
+    def cancel_open(self, symbol: str) -> int:
+        """Cancel a symbol's waiting orders; return how many."""
         orders = self.open_orders(symbol)
         for order in orders:
             self._end(order, "CANCELED")
@@ -93,19 +112,22 @@ class AlgoService:
         """Tell whether any price of the symbol can matter."""
         return bool(self._waiting[symbol])
 
-    def on_price(
-        self, symbol: str, working_type: str, low_tick: int, high_tick: int, last_tick: int
-    ) -> None:
-        """Fire the orders that a range of prices reaches, nearest trigger first."""
-        index = self._indexes.get((symbol, working_type))
-        if index is None:
+    def on_price(self, span: Span) -> None:
+        """Fire the orders that a span of prices reaches, the nearest trigger first.
+
+        While the symbol takes no orders nothing is looked at: what an order becomes would be
+        refused. It stays watched, and the first price after that decides.
+        """
+        index = self._indexes.get((span.symbol, span.working_type))
+        if index is None or not self._desk.is_open(span.symbol):
             return
-        for algo_id in index.reached(low_tick, high_tick):
-            order = self.orders[algo_id]
+        waiting = self._waiting[span.symbol]
+        for algo_id in index.reached(span.low, span.high, span.before):
+            order = waiting.get(algo_id)
             # An order fired before it may have ended it, by closing the position it was for.
-            if order.status != "NEW":
+            if order is None:
                 continue
-            if order.is_triggered(low_tick, high_tick, last_tick) and self._is_let(order):
+            if order.is_triggered(span.low, span.high, span.last) and self._is_let(order):
                 self._fire(order)
             else:
                 self._watch(order)
@@ -140,8 +162,10 @@ class AlgoService:
         if sum(map(len, self._waiting.values())) >= desk.filters[symbol].algo_orders_max:
             raise VenueError(-4045)
         held = desk.account.held_lot(symbol, order.position_side)
-        if order.time_in_force == GTE_GTC and held * order.side >= 0:
+        if order.ends_with_position and held * order.side >= 0:
             raise VenueError(-4509)
+        if order.close_position and any(map(order.closes_the_same, self._waiting[symbol].values())):
+            raise VenueError(-4130)
         price_tick = self._price(order)
         if price_tick and order.is_passed(price_tick):
             raise VenueError(-2021)
@@ -239,6 +263,14 @@ class AlgoService:
         order.status = status
         order.updated_ms = self._desk.clock_ms()
         self._tell(order)
+        if status in ENDED:
+            self._closed.add(order)
+
+    def _forget(self, order: AlgoOrder) -> None:
+        del self.orders[order.algo_id]
+        # An id can be used again once its order has triggered, so it may be another's by now.
+        if self._by_client_id.get(order.client_algo_id) is order:
+            del self._by_client_id[order.client_algo_id]
 
     def _tell(self, order: AlgoOrder) -> None:
         self._desk.events.algo_changed(algo_update(order, self._desk.clock_ms()))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -17,6 +18,7 @@ from exchange.trading.entry import (
     read_side,
 )
 from exchange.trading.parameters import Params, flag, instrument_of, whole_number
+from exchange.trading.retention import AMENDMENT_ROWS_MAX, Recent
 
 if TYPE_CHECKING:
     from exchange.trading.desk import Desk
@@ -69,14 +71,15 @@ class Amendment:
 
 
 class Amendments:
-    """Change orders and remember how.
+    """Change orders and remember how, the most recent changes at least.
 
     # Venue: "Modify Order": a modified order is put at the end of its queue, whatever changed.
     """
 
     def __init__(self, desk: Desk) -> None:
         self._desk = desk
-        self._by_order: dict[int, list[Amendment]] = {}
+        self._by_order: dict[int, deque[Amendment]] = {}
+        self._recent = Recent(AMENDMENT_ROWS_MAX, self._forget)
         self._next_id = AMENDMENT_ID_FIRST
 
     def amend(self, params: Params) -> ClientOrder:
@@ -98,10 +101,11 @@ class Amendments:
 
     def history(self, order: ClientOrder) -> list[Amendment]:
         """Return an order's changes, the newest first."""
-        return self._by_order.get(order.order_id, [])[::-1]
+        return list(reversed(self._by_order.get(order.order_id, ())))
 
     def _find(self, params: Params) -> ClientOrder:
         instrument = instrument_of(params, self._desk.instruments)
+        self._desk.market.check_open(instrument.symbol)
         order = self._desk.find(params, instrument.symbol)
         if order is None or not order.is_open:
             raise VenueError(-2013)
@@ -203,4 +207,12 @@ class Amendments:
             modify_id,
         )
         self._next_id += 1
-        self._by_order.setdefault(order.order_id, []).append(row)
+        self._by_order.setdefault(order.order_id, deque()).append(row)
+        self._recent.add(row)
+
+    def _forget(self, row: Amendment) -> None:
+        # The rows of an order are in the order of all: the oldest of all is its order's first.
+        rows = self._by_order[row.order.order_id]
+        rows.popleft()
+        if not rows:
+            del self._by_order[row.order.order_id]

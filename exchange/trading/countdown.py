@@ -42,4 +42,4 @@ class Countdown:
         switches = self._desk.switches
         if switches.on_desk and switches.take("dead_man_ignored", symbol=symbol) is not None:
             return
-        self._desk.cancel_all(symbol)
+        self._desk.cancel_open(symbol)

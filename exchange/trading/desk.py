@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
@@ -13,13 +14,13 @@ from exchange.markets.market import Market
 from exchange.orders import ClientOrder, Trade
 from exchange.trading.account import Account
 from exchange.trading.admission import admit, build
-from exchange.trading.algo_service import AlgoService
+from exchange.trading.algo_service import AlgoService, Span
 from exchange.trading.amending import Amendments
 from exchange.trading.countdown import Countdown
 from exchange.trading.entry import OrderRequest, parse_order
 from exchange.trading.filters import Filters
 from exchange.trading.parameters import whole_number
-from exchange.trading.register import Register
+from exchange.trading.register import TRIGGERED, Register
 from exchange.trading.timers import LoopTimers, Timer, Timers
 from exchange.trading.user_events import UserEvents
 
@@ -57,7 +58,8 @@ class Desk:
         self.last_ticks: dict[str, int] = {}
         self._ends: dict[int, Timer] = {}  # of GTD orders, by order id
         self._requests_inside = 0
-        self._prices: list[tuple[str, str, int, int, int]] = []
+        self._mark_ticks: dict[str, int] = {}  # as `on_marks` saw them last
+        self._spans: deque[Span] = deque()
 
     @property
     def instruments(self) -> dict[str, Instrument]:
@@ -83,11 +85,11 @@ class Desk:
         return build(request, 0, request.client_order_id or "", self.clock_ms())
 
     def enter(self, request: OrderRequest) -> ClientOrder:
-        """Accept and match an order that no client sent: a triggered one, a liquidation.
+        """Accept and match the order that a triggered one becomes.
 
         Raises VenueError when it is refused. A client id that is in use gives way to a new one.
         """
-        self.register.requests["place"] += 1
+        self.register.entries[TRIGGERED] += 1
         symbol, client_id = request.instrument.symbol, request.client_order_id
         if client_id is not None and self.register.is_open_client_id(symbol, client_id):
             request = replace(request, client_order_id=None)
@@ -122,12 +124,18 @@ class Desk:
         return order
 
     def cancel_all(self, symbol: str) -> int:
-        """Cancel a symbol's open orders, not its algo orders; return how many."""
+        """Cancel a symbol's open orders, not its algo orders, for a client; return how many."""
         self.register.requests["cancel_all"] += 1
-        orders = self.register.open_orders(symbol)
+        keep = 0
         if self.switches.on_desk:
             fault = self.switches.take("cancel_all_partial", symbol=symbol)
-            orders = orders[: -fault.number("keep")] if fault is not None else orders
+            keep = fault.number("keep") if fault is not None else 0
+        return self.cancel_open(symbol, keep)
+
+    def cancel_open(self, symbol: str, keep: int = 0) -> int:
+        """Cancel a symbol's open orders but the `keep` newest; return how many."""
+        orders = self.register.open_orders(symbol)
+        orders = orders[: max(0, len(orders) - keep)]
         for order in orders:
             if order.is_open:
                 self.end(order, "CANCELED")
@@ -192,18 +200,26 @@ class Desk:
 
     def on_trades(self, symbol: str, low_tick: int, high_tick: int, last_tick: int) -> None:
         """Take the prices of a matching step; conditional orders follow when it is over."""
+        before = self.last_ticks.get(symbol, 0)
         self.last_ticks[symbol] = last_tick
         if self.algo.is_waiting(symbol):
+            before = before or self.market.mark_tick(symbol)
+            span = Span(symbol, "CONTRACT_PRICE", low_tick, high_tick, last_tick, before)
             with self.settling():
-                self._prices.append((symbol, "CONTRACT_PRICE", low_tick, high_tick, last_tick))
+                self._spans.append(span)
 
     def on_marks(self) -> None:
         """Look at every symbol's mark price; called once a second."""
         with self.settling():
             for symbol in self.instruments:
                 tick = self.market.mark_tick(symbol)
-                if tick and self.algo.is_waiting(symbol):
-                    self._prices.append((symbol, "MARK_PRICE", tick, tick, tick))
+                if not tick:
+                    continue
+                before = self._mark_ticks.get(symbol, tick)
+                self._mark_ticks[symbol] = tick
+                if self.algo.is_waiting(symbol):
+                    span = Span(symbol, "MARK_PRICE", tick, tick, tick, before)
+                    self._spans.append(span)
 
     @contextmanager
     def settling(self) -> Iterator[None]:
@@ -214,10 +230,18 @@ class Desk:
         self._requests_inside += 1
         try:
             yield
-            while self._requests_inside == 1 and self._prices:
-                self.algo.on_price(*self._prices.pop(0))
+            while self._requests_inside == 1 and self._spans:
+                self.algo.on_price(self._spans.popleft())
         finally:
             self._requests_inside -= 1
+
+    def is_open(self, symbol: str) -> bool:
+        """Tell whether the symbol's book takes orders now; a mirrored one may be invalid."""
+        try:
+            self.market.check_open(symbol)
+        except VenueError:
+            return False
+        return True
 
     def end(self, order: ClientOrder, status: str) -> None:
         """Take an open order out of the market."""

@@ -132,6 +132,10 @@ class Filters:
         """Return the symbol's filters as they are now."""
         return self._rows[symbol]
 
+    def restore(self, symbol: str) -> None:
+        """Give a symbol the filters that it began with."""
+        self._rows[symbol] = _initial(self._rows[symbol].instrument)
+
     def change(
         self,
         symbol: str,

@@ -6,6 +6,7 @@ from bisect import bisect_left, insort
 from dataclasses import dataclass
 
 from exchange.instruments import fixed_e8
+from exchange.trading.retention import INCOME_ROWS_MAX
 
 # Venue: "Get Income History", the kinds that this account can have.
 TRANSFER = "TRANSFER"
@@ -43,28 +44,32 @@ class Income:
 
 
 class IncomeLedger:
-    """Keep rows in the order of time.
+    """Keep the newest rows in the order of time.
 
-    # Invariant: `total_e8` is the sum of all rows, which is the wallet.
+    # Invariant: `total_e8`, which is the wallet, = `forgotten_e8` + sum of the rows.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, rows_max: int = INCOME_ROWS_MAX) -> None:
         self.rows: list[Income] = []
         self.total_e8 = 0
+        self.forgotten_e8 = 0  # sum of the rows that are no longer kept
+        self._rows_max = rows_max
+        self._spare_rows = rows_max // 16  # rows are dropped so many at once: each drop moves all
+        self._next_id = TRANSACTION_ID_FIRST
 
     def add(self, symbol: str, kind: str, amount_e8: int, time_ms: int, trade_id: int = 0) -> None:
         """Enter one change; a change of nothing leaves no row."""
         if amount_e8 == 0:
             return
-        number = TRANSACTION_ID_FIRST + len(self.rows)
-        row = Income(symbol, kind, amount_e8, time_ms, number, trade_id)
+        row = Income(symbol, kind, amount_e8, time_ms, self._next_id, trade_id)
+        self._next_id += 1
         # Funding is booked a moment after the time that it is of, and the clock may step back.
         insort(self.rows, row, key=lambda each: each.time_ms)
         self.total_e8 += amount_e8
-
-    def sum_e8(self, kind: str) -> int:
-        """Return the sum of all rows of a kind."""
-        return sum(row.amount_e8 for row in self.rows if row.kind == kind)
+        if len(self.rows) > self._rows_max + self._spare_rows:
+            old = self.rows[: -self._rows_max]
+            self.forgotten_e8 += sum(each.amount_e8 for each in old)
+            del self.rows[: len(old)]
 
     def find(
         self, symbol: str, kind: str, start_ms: int, end_ms: int, skip: int, limit: int

@@ -14,6 +14,7 @@ from exchange.trading.brackets import PPM
 from exchange.trading.desk import Desk
 from exchange.trading.income import INSURANCE_CLEAR
 from exchange.trading.positions import Position
+from exchange.trading.register import LIQUIDATION
 
 # Venue: MARGIN_CALL is sent "when the user's position risk ratio is too high"; which is not told.
 WARN_PPM = 800_000  # maintenance margin over margin balance
@@ -61,14 +62,16 @@ class ForcedOrderStream:
 
 
 class Liquidator:
-    """Check the account once a second and after each mark; act through the desk.
+    """Check the account once a second; act through the desk.
+
+    While the book of a held symbol is invalid neither its mark nor a closing order is worth
+    anything: the check waits for it.
 
     # Invariant: after a liquidation that left no position the wallet is not negative; what was
     missing is an INSURANCE_CLEAR row.
     """
 
     def __init__(self, desk: Desk, tell: Callable[[ClientOrder], None]) -> None:
-        self.orders: list[ClientOrder] = []
         self.insurance_e8 = 0  # what the fund got less what it paid
         self._desk = desk
         self._tell = tell
@@ -78,7 +81,8 @@ class Liquidator:
     def check(self) -> bool:
         """Warn or liquidate where the margin asks for it; tell whether anything was liquidated."""
         account = self._desk.account
-        if any(not account.mark_tick(p.instrument.symbol) for p in account.open_positions()):
+        held = {position.instrument.symbol for position in account.open_positions()}
+        if not all(account.mark_tick(s) and self._desk.is_open(s) for s in held):
             return False
         maintenance_e8 = account.maintenance_all_e8()
         balance_e8 = account.margin_balance_e8()
@@ -120,7 +124,7 @@ class Liquidator:
                 if order.is_open:
                     # Venue: "Event: Order Update", expiry reason 5: the account was liquidated.
                     desk.end(order, "EXPIRED")
-            desk.algo.cancel_all(symbol)
+            desk.algo.cancel_open(symbol)
 
     def _take_over(self, position: Position) -> None:
         """Close one position at its bankruptcy price or better, and charge the clearance fee.
@@ -164,8 +168,7 @@ class Liquidator:
             now_ms,
             position.position_side,
         )
-        self.orders.append(order)
-        desk.register.requests["place"] += 1
+        desk.register.entries[LIQUIDATION] += 1
         desk.register.add(order)
         desk.events.order_changed(order, "NEW")
         return order

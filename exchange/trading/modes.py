@@ -24,7 +24,7 @@ class AccountModes:
         account: Account,
         register: Register,
         events: UserEvents,
-        waiting: Callable[[str], Sequence[object]] = lambda symbol: (),
+        waiting: Callable[[str], Sequence[object]],
     ) -> None:
         self._account = account
         self._register = register

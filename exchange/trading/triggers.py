@@ -45,18 +45,27 @@ class TriggerIndex:
         """Drop an order's watches."""
         self._generations.pop(order_id, None)
 
-    def reached(self, low_tick: int, high_tick: int) -> list[int]:
-        """Return the orders with a watch in the range, nearest level first, each once.
+    def reached(self, low_tick: int, high_tick: int, from_tick: int) -> list[int]:
+        """Return the orders with a watch in the range, each once.
 
+        The level nearest to `from_tick`, the price before, comes first, whichever direction; one
+        that was reached already has no distance; of equals the one watched for longest is first.
         They are forgotten: whoever still waits is to be watched for again.
         """
-        found: list[int] = []
-        for heap, level in ((self._rising, high_tick), (self._falling, -low_tick)):
+        rows: list[tuple[int, int, int]] = []
+        for heap, level, start in (
+            (self._rising, high_tick, from_tick),
+            (self._falling, -low_tick, -from_tick),
+        ):
             while heap and heap[0][0] <= level:
-                _, _, order_id, generation = heappop(heap)
+                key, number, order_id, generation = heappop(heap)
                 if self._generations.get(order_id) == generation:
-                    del self._generations[order_id]
-                    found.append(order_id)
+                    rows.append((max(0, key - start), number, order_id))
+        rows.sort()
+        # Whoever had both of its watches reached is in the rows twice: the nearer one counts.
+        found = list(dict.fromkeys(order_id for _, _, order_id in rows))
+        for order_id in found:
+            del self._generations[order_id]
         return found
 
     def _clean(self, heap: list[Row]) -> None:

@@ -56,3 +56,37 @@ def test_a_replay_that_differs_is_a_wrong_answer(stream):
     assert fold == matching_stream.replay(stream.new_book(entries), stream)
     with pytest.raises(WrongAnswerError, match="conserved"):
         matching_stream.replay(Forgetful(entries), stream)
+
+
+class Mumbling(MatchingBook):
+    """A book that tells a wrong total, or leaves a fill out, from its 1,000th answer on."""
+
+    lie = "changes"
+    _answers = 0
+
+    def submit(self, *words):
+        matched = super().submit(*words)
+        self._answers += 1
+        if self._answers > 1_000 and getattr(matched, self.lie):
+            setattr(matched, self.lie, getattr(matched, self.lie)[:-1])
+        return matched
+
+
+@pytest.mark.parametrize("lie", ["changes", "events"])
+def test_what_is_read_through_python_is_checked(monkeypatch, stream, lie):
+    def mumbling(kernels):
+        book = Mumbling(kernels, matching_stream.ORDER_CAPACITY, matching_stream.LEVEL_CAPACITY)
+        book.lie = lie
+        return book
+
+    wanted = matching_stream.replay_changes(stream.new_book(entries), stream, 5_000)
+    monkeypatch.setattr(exchange, "replay_changes", lambda *ignored: wanted)
+    monkeypatch.setattr(exchange.Stream, "new_book", staticmethod(mumbling))
+    with pytest.raises(WrongAnswerError, match="through Python"):
+        list(exchange._through_python(entries, stream, 1))
+
+
+def test_changes_that_do_not_make_the_book_are_a_wrong_answer(stream):
+    book = Mumbling(entries, matching_stream.ORDER_CAPACITY, matching_stream.LEVEL_CAPACITY)
+    with pytest.raises(WrongAnswerError, match="changes make the book"):
+        matching_stream.replay_changes(book, stream, 5_000)

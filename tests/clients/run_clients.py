@@ -1,7 +1,8 @@
 """Judge the exchange by unmodified third-party clients, each in an environment of its own.
 
 `python tests/clients/run_clients.py [client …] [--updates N]`, with tests/exchange on PYTHONPATH.
-Exit code 1 on any mismatch.
+Exit code 1 on any mismatch. `--fault user_stream_silent` (or any other fault of docs/EXCHANGE.md)
+shows that the judges fail when they should.
 """
 
 from __future__ import annotations
@@ -37,7 +38,7 @@ REQUIRED = (
     "book updates",
     "book equal to the exchange's",
     "final balance and position",
-    "order events in order",
+    "every order's life told",
     "account follows the fills",
     "loopback only",
 )
@@ -108,13 +109,17 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("clients", nargs="*", default=CLIENTS, metavar="client")
     parser.add_argument("--updates", type=int, default=10_000, help="book updates to follow")
+    parser.add_argument(
+        "--fault", action="append", default=[], help="arm a fault: the judges must notice it"
+    )
     given = parser.parse_args()
     failed = []
     for client in given.clients:
         if client not in CLIENTS:
             parser.error(f"unknown client: client={client} known={','.join(CLIENTS)}")
         python_of(client)
-        exchange = ExchangeProcess(*OPTIONS)
+        faults = [word for fault in given.fault for word in ("--fault", fault)]
+        exchange = ExchangeProcess(*OPTIONS, *faults)
         began_s = time.monotonic()
         try:
             result = run_scenario(client, exchange, given.updates)

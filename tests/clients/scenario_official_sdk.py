@@ -16,7 +16,17 @@ from binance_sdk_derivatives_trading_usds_futures import DerivativesTradingUsdsF
 from binance_sdk_derivatives_trading_usds_futures.websocket_streams.models import (
     DiffBookDepthStreamsResponse,
 )
-from event_judge import account_complaints, algo_complaints, lite_complaints, order_complaints
+from event_judge import (
+    AMENDED_AND_CANCELED,
+    FILLED,
+    SWEPT,
+    Lives,
+    account_complaints,
+    algo_complaints,
+    lite_complaints,
+    order_complaints,
+    sequence_complaints,
+)
 from step_sheet import COMPARE_EVERY, SYMBOL, UPDATES, MismatchError, Sheet, Touch, until, want
 from venue_truth import BookJudge, DiffBook
 
@@ -64,6 +74,7 @@ class Scenario:
         self.streams: Any = None
         self.api: Any = None
         self.algo_ids: list[tuple[int, list[str]]] = []
+        self.lives: dict[int, Lives] = {}
 
     async def rest(self, name: str, **params: object) -> Any:
         """Call a REST method in a thread: this SDK's REST half blocks."""
@@ -121,6 +132,7 @@ class Scenario:
             price=float(price),
         )
         want("placed", placed.status, "NEW")
+        self.lives[placed.order_id] = AMENDED_AND_CANCELED
         ids = {"symbol": SYMBOL, "order_id": placed.order_id}
         change = {"quantity": 0.012, "price": float(price - 1)}
         amended = await self.rest("modify_order", **ids, side="BUY", **change)
@@ -135,6 +147,7 @@ class Scenario:
         order = {"symbol": SYMBOL, "side": "BUY", "quantity": 0.02}
         filled = await self.rest("new_order", **order, type="MARKET", new_order_resp_type="RESULT")
         want("market order", filled.status, "FILLED")
+        self.lives[filled.order_id] = FILLED
         want("executed", Decimal(filled.executed_qty), Decimal("0.02"))
         trades = await self.rest("account_trade_list", symbol=SYMBOL, order_id=filled.order_id)
         total = sum((Decimal(row.qty) for row in trades), Decimal(0))
@@ -147,6 +160,7 @@ class Scenario:
             "new_order", **limit, type="LIMIT", time_in_force="GTC", price=float(price)
         )
         want("placed", placed.status, "NEW")
+        self.lives[placed.order_id] = AMENDED_AND_CANCELED
         ids = {"symbol": SYMBOL, "order_id": placed.order_id}
         change = {"quantity": 0.01, "price": float(price - 1)}
         amended = await self.ws("modify_order", **ids, side="BUY", **change)
@@ -165,6 +179,7 @@ class Scenario:
             new_order_resp_type="RESULT",
         )
         want("market order", filled.status, "FILLED")
+        self.lives[filled.order_id] = FILLED
         rows = await self.ws("position_information_v2", symbol=SYMBOL)
         want("position", Decimal(rows[0].position_amt), Decimal("0.015"))
 
@@ -195,7 +210,8 @@ class Scenario:
         placed = await self.rest("new_algo_order", **self.conditional(price))
         for _ in range(5):
             sweep = {"symbol": SYMBOL, "side": "SELL", "type": "LIMIT", "time_in_force": "IOC"}
-            await self.rest("new_order", **sweep, quantity=float(quantity), price=float(price))
+            size = {"quantity": float(quantity), "price": float(price)}
+            self.lives[(await self.rest("new_order", **sweep, **size)).order_id] = SWEPT
             await asyncio.sleep(0.3)
             asked = await self.rest("query_algo_order", algo_id=placed.algo_id)
             if asked.algo_status != "NEW":
@@ -203,6 +219,7 @@ class Scenario:
         want("after the trigger", asked.algo_status, "FINISHED")
         child = await self.rest("query_order", symbol=SYMBOL, order_id=int(asked.actual_order_id))
         want("the order it became", (child.status, child.executed_qty), ("FILLED", "0.003"))
+        self.lives[child.order_id] = FILLED
         self.algo_ids.append((placed.algo_id, ["NEW", "TRIGGERED", "FINISHED"]))
 
     async def final_account(self) -> None:
@@ -249,7 +266,8 @@ async def main() -> None:
     complaint = run.judge.complaint()
     sheet.note("book equal to the exchange's", run.gaps + ([complaint] if complaint else []))
     await sheet.run("final balance and position", run.final_account)
-    sheet.note("order events in order", order_complaints(run.events))
+    sheet.note("every order's life told", order_complaints(run.events, run.lives))
+    sheet.note("events of a fill in order", sequence_complaints(run.events))
     sheet.note("account follows the fills", account_complaints(run.events, wallet, SYMBOL))
     sheet.note("TRADE_LITE tells the fills", lite_complaints(run.events))
     for algo_id, wanted in run.algo_ids:

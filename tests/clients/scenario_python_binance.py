@@ -9,7 +9,17 @@ from typing import Any
 
 from binance import AsyncClient, BinanceSocketManager
 from binance.ws.depthcache import FuturesDepthCacheManager
-from event_judge import account_complaints, algo_complaints, lite_complaints, order_complaints
+from event_judge import (
+    AMENDED_AND_CANCELED,
+    FILLED,
+    SWEPT,
+    Lives,
+    account_complaints,
+    algo_complaints,
+    lite_complaints,
+    order_complaints,
+    sequence_complaints,
+)
 from step_sheet import COMPARE_EVERY, SYMBOL, UPDATES, Sheet, Touch, stop, until, want
 from venue_truth import BookJudge, DiffBook, Sides, sorted_sides
 
@@ -51,6 +61,7 @@ class Scenario:
         self.caches: list[tuple[int, Any, Any]] = []
         self.tasks: list[asyncio.Task[Any]] = []
         self.algo_ids: list[tuple[int, list[str]]] = []
+        self.lives: dict[int, Lives] = {}
 
     async def load_markets(self) -> None:
         await self.client.futures_ping()
@@ -127,6 +138,7 @@ class Scenario:
             **limit, type="LIMIT", timeInForce="GTX", quantity="0.010", price=str(price)
         )
         want("placed", placed["status"], "NEW")
+        self.lives[placed["orderId"]] = AMENDED_AND_CANCELED
         ids = {"symbol": SYMBOL, "orderId": placed["orderId"]}
         amended = await self.client.futures_modify_order(
             **limit, orderId=placed["orderId"], quantity="0.012", price=str(price - 1)
@@ -143,6 +155,7 @@ class Scenario:
             symbol=SYMBOL, side="BUY", type="MARKET", quantity="0.020", newOrderRespType="RESULT"
         )
         want("market order", (filled["status"], filled["executedQty"]), ("FILLED", "0.020"))
+        self.lives[filled["orderId"]] = FILLED
         trades = await self.client.futures_account_trades(symbol=SYMBOL, orderId=filled["orderId"])
         want("userTrades", sum(Decimal(row["qty"]) for row in trades), Decimal("0.020"))
 
@@ -153,6 +166,7 @@ class Scenario:
             **limit, type="LIMIT", timeInForce="GTC", price=str(price)
         )
         want("placed", placed["status"], "NEW")
+        self.lives[placed["orderId"]] = AMENDED_AND_CANCELED
         ids = {"symbol": SYMBOL, "orderId": placed["orderId"]}
         amended = await self.client.ws_futures_edit_order(
             **limit, orderId=placed["orderId"], price=str(price - 1)
@@ -175,6 +189,7 @@ class Scenario:
             newOrderRespType="RESULT",
         )
         want("market order", filled["status"], "FILLED")
+        self.lives[filled["orderId"]] = FILLED
         rows = await self.client.ws_futures_v2_account_position(symbol=SYMBOL)
         want("position", Decimal(rows[0]["positionAmt"]), Decimal("0.015"))
         balances = await self.client.ws_futures_v2_account_balance()
@@ -214,7 +229,9 @@ class Scenario:
         placed = await client.futures_create_order(**self.conditional(price))
         sweep = {"symbol": SYMBOL, "side": "SELL", "type": "LIMIT", "timeInForce": "IOC"}
         for _ in range(5):
-            await client.futures_create_order(**sweep, quantity=str(quantity), price=str(price))
+            size = {"quantity": str(quantity), "price": str(price)}
+            swept = await client.futures_create_order(**sweep, **size)
+            self.lives[swept["orderId"]] = SWEPT
             await asyncio.sleep(0.3)
             asked = await client.futures_get_algo_order(algoId=placed["algoId"])
             if asked["algoStatus"] != "NEW":
@@ -222,6 +239,7 @@ class Scenario:
         want("after the trigger", asked["algoStatus"], "FINISHED")
         child = await client.futures_get_order(symbol=SYMBOL, orderId=asked["actualOrderId"])
         want("the order it became", (child["status"], child["executedQty"]), ("FILLED", "0.003"))
+        self.lives[child["orderId"]] = FILLED
         self.algo_ids.append((placed["algoId"], ["NEW", "TRIGGERED", "FINISHED"]))
 
     async def final_account(self) -> None:
@@ -237,7 +255,19 @@ class Scenario:
         want("entry price", Decimal(rows[0]["entryPrice"]), theirs["entryPrice"])
         held = {row["symbol"]: row for row in account["positions"]}[SYMBOL]
         want("position of account", Decimal(held["positionAmt"]), theirs["positionAmt"])
-        self.sheet.facts.update(wallet=str(truth.wallet()), position=str(theirs["positionAmt"]))
+        # The runner holds these against the exchange's own, so they are the client's.
+        self.sheet.facts.update(
+            wallet=account["totalWalletBalance"], position=rows[0]["positionAmt"]
+        )
+
+    def is_enough(self) -> bool:
+        """Tell whether there is as much to judge as the judges want."""
+        verdicts = [e.get("verdict") for rows in self.partials.values() for e in rows]
+        return (
+            self.judge.done()
+            and verdicts.count("equal") >= PARTIALS_MIN
+            and len(self.caches) >= 2 * PARTIALS_MIN
+        )
 
     def cache_complaints(self) -> list[str]:
         """Check FuturesDepthCacheManager's books against the partial books of the same time."""
@@ -277,14 +307,15 @@ async def main() -> None:
     await sheet.run("WS-API fill", run.ws_fill)
     await sheet.run("conditional placed and cancelled", run.algo_cancel)
     await sheet.run("conditional triggered", run.algo_trigger)
-    await sheet.run("book updates", lambda: until(run.judge.done, "book updates", 55.0))
+    await sheet.run("book updates", lambda: until(run.is_enough, "book updates", 55.0))
     complaint = run.judge.complaint()
     failed = [repr(t.exception()) for t in run.tasks if t.done()]
     sheet.note("book equal to the exchange's", [complaint] if complaint else [])
     sheet.note("depth cache equal to the top of the book", run.cache_complaints())
     sheet.note("watchers alive", failed + [str(e) for e in run.errors])
     await sheet.run("final balance and position", run.final_account)
-    sheet.note("order events in order", order_complaints(run.events))
+    sheet.note("every order's life told", order_complaints(run.events, run.lives))
+    sheet.note("events of a fill in order", sequence_complaints(run.events))
     sheet.note("account follows the fills", account_complaints(run.events, wallet, SYMBOL))
     sheet.note("TRADE_LITE tells the fills", lite_complaints(run.events))
     for algo_id, wanted in run.algo_ids:

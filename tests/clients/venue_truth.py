@@ -86,6 +86,8 @@ class BookJudge:
         self._goal = goal
         self._every = every
         self._next = every
+        # Each snapshot costs of the venue's budget, so a long run must not ask for ever.
+        self._compared_max = 2 * max(1, goal // every)
         self._pool = ThreadPoolExecutor(1)
         self._asked: Future[Any] | None = None
         self._states: dict[int, Sides] = {}
@@ -104,7 +106,7 @@ class BookJudge:
         """Take the state after one applied update; `copy` is called only when it is needed."""
         self.updates += 1
         if self._asked is None:
-            if self.updates >= self._next:
+            if self.updates >= self._next and self.compared < self._compared_max:
                 self._states = {update_id: copy()}
                 self._asked = self._pool.submit(self._ask)
             return

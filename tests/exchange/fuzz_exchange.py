@@ -24,7 +24,7 @@ from tests.exchange.fuzz_requests import Fuzz, masked
 CONNECTIONS = 8
 PIPELINE = 25
 PARTS = 4  # the memory is looked at after each
-WARM_UP = 2_000  # requests before the memory is measured: buffers and caches have their size then
+WARM_UP = 10_000  # requests before the memory is measured: buffers and caches have their size then
 ANSWER_S_MAX = 10.0
 STREAM_MESSAGES_MAX = 9  # Venue: a connection that sends more than 10 a second is ended
 RSS_GROWTH_KIB_MAX = 6 * 1024
@@ -237,6 +237,7 @@ def state_of(exchange: ExchangeProcess) -> dict[str, Any]:
     """Return what malformed requests must not change."""
     status = exchange.get("/local/status").json()
     state = {name: status[name] for name in ("orders", "duplicate_client_ids")}
+    state["faults"] = exchange.get("/local/faults").json()["armed"]
     for path in WATCHED:
         params = {"symbol": "BTCUSDT"} if path == "allOrders" else {}
         target = f"/fapi/v{VERSIONS.get(path, 1)}/{path}"

@@ -99,7 +99,7 @@ DECISIVE = {
     "income": ("startTime", "limit"),
 }
 BY_ID = {("GET", "order"), ("DELETE", "order"), ("PUT", "order")}
-LINE_BYTES_MAX = 8_000  # longer ones are refused by what reads HTTP, see `wire`
+LINE_BYTES_MAX = 16_000  # more would fill the caches of parsed URLs; `wire` sends what is too long
 METHODS = ("GET", "POST", "PUT", "DELETE", "PATCH", "OPTIONS")
 CONTENT_TYPES = (
     "application/x-www-form-urlencoded",
@@ -126,6 +126,8 @@ class Fuzz:
             (self._badly_signed, 2),
             (self._bad_parameter, 8),
             (self._odd_body, 3),
+            (self._packed_body, 1),
+            (self._local, 1),
         )
 
     def request(self) -> bytes:
@@ -226,6 +228,36 @@ class Fuzz:
             target += "?%FF%FE=%00&symbol=%ED%A0%80"
         return self._build(method, target, headers, body)
 
+    def _packed_body(self) -> bytes:
+        """Return a request whose body is not what its Content-Encoding says, or too large."""
+        method, path = self.random.choice([row for row in SIGNED_PATHS if row[0] != "GET"])
+        body = self.random.randbytes(self.random.randint(1, 300))
+        # A valid start of a zlib or gzip stream, then noise, is unpacked for a while.
+        head = self.random.choice((b"", b"x\x9c", b"\x1f\x8b\x08\x00", b"\xff\xfe"))
+        headers = {
+            **self._keyed(),
+            "Content-Type": self.random.choice(CONTENT_TYPES[:3]),
+            "Content-Encoding": self.random.choice(("deflate", "gzip", "br", "zstd", "nope")),
+        }
+        return self._build(method, f"/fapi/v1/{path}", headers, head + body)
+
+    def _local(self) -> bytes:
+        """Return a request to the fault switches that no page and no mistake may bring about."""
+        good = b'{"name": "user_stream_silent"}'
+        samples: tuple[tuple[dict[str, str], bytes], ...] = (
+            ({"Origin": self.random.choice(("null", "https://x.example"))}, good),
+            ({"Host": "x.example"}, good),
+            ({"Content-Encoding": "deflate"}, b"\xff" + self.random.randbytes(20)),
+            ({"Content-Type": "application/json; charset=nope"}, b"\xff\xfe"),
+            ({}, self.random.randbytes(self.random.randint(0, 99)) + b"\xff"),
+            ({}, json.dumps({"name": self.junk()}).encode()),
+            ({}, json.dumps({"name": "error_1008", self.junk() + "?": 1}).encode()),
+            ({}, json.dumps({"name": ["error_1008"], "count": {"a": [1]}}).encode()),
+            ({}, b'{"name":"' + b"\\ud800" + b'"}'),
+        )
+        headers, body = self.random.choice(samples)
+        return self._build("POST", "/local/faults", headers, body)
+
     def _text(self, params: dict[str, str]) -> str:
         params["timestamp"] = str(time.time_ns() // 1_000_000)
         return "&".join(f"{quote(k)}={quote(v, errors='replace')}" for k, v in params.items())
@@ -240,8 +272,9 @@ class Fuzz:
     def _build(
         method: str, target: str, headers: dict[str, str] | None = None, body: bytes = b""
     ) -> bytes:
-        lines = [f"{method} {target} HTTP/1.1", "Host: 127.0.0.1"]
-        lines += [f"{name}: {value}" for name, value in (headers or {}).items()]
+        lines = [f"{method} {target} HTTP/1.1"]
+        fields = {"Host": "127.0.0.1", **(headers or {})}
+        lines += [f"{name}: {value}" for name, value in fields.items()]
         lines += [f"Content-Length: {len(body)}", "", ""]
         return "\r\n".join(lines).encode("latin-1") + body
 
@@ -262,7 +295,11 @@ class Fuzz:
 
     def api_text(self) -> bytes:
         """Return a text message to the WS-API that must be answered with an error."""
-        identity = self.random.choice((1, "x", None, 1.5, [1], {"a": 1}, self.junk()))
+        numbers = (1, 1 << 63, (1 << 64) - 1, 1 << 64, -(1 << 63), -(1 << 63) - 1, 1 - 10**19)
+        number = self.random.choice(numbers)
+        identity = self.random.choice((number, "x", None, 1.5, [1], {"a": 1}, self.junk()))
+        surrogate = self.random.choice(("\\ud800", "\\udfff", "a\\udc80b"))
+        value = self.random.choice(('"x"', "[]", "{}", "1", '"\\ud800"'))
         method = self.random.choice(
             ("order.place", "order.cancel", "no.such", self.junk(), 5, None)
         )
@@ -272,6 +309,8 @@ class Fuzz:
         samples = (
             json.dumps({"id": identity, "method": method, "params": params}).encode(),
             json.dumps({"method": method, "params": {"symbol": self.junk(), "q": 1e308}}).encode(),
+            f'{{"id":{number},"method":"ping","params":{{"{surrogate}":{value}}}}}'.encode(),
+            f'{{"id":{number},"method":"{surrogate}"}}'.encode(),
             b'{"id":1,"id":2,"method":"order.place","params":{"symbol":1,"symbol":2}}',
             b"{" * self.random.randint(1, 2_000),
             b"[1,2,3]",

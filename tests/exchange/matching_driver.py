@@ -19,6 +19,11 @@ def how_of(force: str, prevention: str, pause: bool) -> int:
     return getattr(layout, force) | getattr(layout, prevention) | (layout.PAUSE if pause else 0)
 
 
+def remaining(book: MatchingBook, slot: int) -> int:
+    """Return what is left of the order in a slot, read from its row."""
+    return layout.ORDER.at(book._address + book._row(slot) * layout.WORD).remaining_lot
+
+
 class Driver:
     """Hold both books; every step is done on both and compared at once."""
 
@@ -64,7 +69,7 @@ class Driver:
                 assert book.nth_price(side, rank) == price
                 assert book.total(side, price) == total
                 slots = book.queue(side, price)
-                found = [(book.order_at(slot), book.remaining(slot)) for slot in slots]
+                found = [(book.order_at(slot), remaining(book, slot)) for slot in slots]
                 assert found == naive.queue(name, price)
                 assert {book.companions(slot) for slot in slots} == {len(slots)}
         bid, _, ask, _ = book.quote()
@@ -125,7 +130,9 @@ class Driver:
         wanted = sum(o.left for o in tradable if not owner or o.owner != owner)
         found = self.book.available_lot(SIDES[side], price, lot, owner)
         assert found == min(lot, wanted)
-        assert not price or self.book.crosses(SIDES[side], price) == bool(tradable)
+        best = self.book.best(-SIDES[side])
+        would_take = best != 0 and (best - price) * SIDES[side] <= 0
+        assert not price or would_take == bool(tradable)
         levels = self.naive.levels(side)
         for rank in range(min(3, len(levels))):
             queue = self.naive.queue(side, levels[rank][0])

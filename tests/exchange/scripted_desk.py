@@ -73,6 +73,7 @@ class ScriptedMarket(Market):
         self.publishers = {}
         self.resting: dict[str, list[RestingOrder]] = {s: [] for s in self.instruments}
         self.marks_by_symbol: dict[str, int] = {}
+        self.shut: set[str] = set()  # symbols that take no orders
         self.trade_ids = count(1)
         self.flow_ids = count(-1, -1)
 
@@ -84,6 +85,10 @@ class ScriptedMarket(Market):
         return {}
 
     def on_subscribe(self, stream: str) -> None: ...
+
+    def check_open(self, symbol: str) -> None:
+        if symbol in self.shut:
+            raise VenueError(-1008)
 
     def side(self, symbol: str, side: int) -> list[RestingOrder]:
         """Return the orders of a side, the first to fill first."""
@@ -118,7 +123,7 @@ class ScriptedMarket(Market):
 
     def submit(self, order: ClientOrder, rests: bool) -> None:
         stp = "NONE" if order.time_in_force in UNPREVENTED else order.stp_mode
-        self._match(order.instrument.symbol, order, stp, rests)
+        self._match(order.instrument.symbol, order, stp, rests, self.limit_tick(order))
 
     def withdraw(self, order: ClientOrder) -> None:
         self._drop(order.instrument.symbol, order)
@@ -132,22 +137,25 @@ class ScriptedMarket(Market):
         self.submit(order, True)
 
     def available_lot(self, order: ClientOrder) -> int:
-        found = sum(o.remaining_lot for o in self._within(order.instrument.symbol, order))
+        within = self._within(order.instrument.symbol, order, order.price_tick)
+        found = sum(o.remaining_lot for o in within)
         return min(found, order.remaining_lot)
 
     def _drop(self, symbol: str, order: RestingOrder) -> None:
         if order in self.resting[symbol]:
             self.resting[symbol].remove(order)
 
-    def _within(self, symbol: str, taker: RestingOrder) -> list[RestingOrder]:
-        limit, side = taker.price_tick, taker.side
+    def _within(self, symbol: str, taker: RestingOrder, limit: int) -> list[RestingOrder]:
+        side = taker.side
         makers = self.side(symbol, -side)
         return [m for m in makers if not limit or (m.price_tick - limit) * side <= 0]
 
-    def _match(self, symbol: str, taker: RestingOrder, stp: str, rests: bool) -> None:
+    def _match(
+        self, symbol: str, taker: RestingOrder, stp: str, rests: bool, limit: int = 0
+    ) -> None:
         prices = []
         while taker.remaining_lot:
-            makers = self._within(symbol, taker)
+            makers = self._within(symbol, taker, limit or taker.price_tick)
             if not makers:
                 break
             maker = makers[0]

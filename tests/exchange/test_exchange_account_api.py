@@ -128,6 +128,11 @@ def test_hedge_mode_from_beginning_to_end(exchange):
     dual = "/fapi/v1/positionSide/dual"
     assert exchange.signed("GET", dual).json() == {"dualSidePosition": False}
     assert code(exchange.signed("POST", dual, dualSidePosition="false")) == -4059
+    stop = {"symbol": SYMBOL, "side": "BUY", "type": "STOP_MARKET", "quantity": "0.010"}
+    stop.update(algoType="CONDITIONAL", triggerPrice="1000000.0")
+    assert exchange.signed("POST", "/fapi/v1/algoOrder", **stop).status_code == 200
+    assert code(exchange.signed("POST", dual, dualSidePosition="true")) == -4067
+    exchange.signed("DELETE", "/fapi/v1/algoOpenOrders", symbol=SYMBOL)
     assert exchange.signed("POST", dual, dualSidePosition="true").json()["code"] == 200
     assert exchange.signed("GET", "/fapi/v1/accountConfig").json()["dualSidePosition"] is True
     socket = exchange.user_stream()

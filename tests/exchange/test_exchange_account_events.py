@@ -7,10 +7,8 @@ import json
 import pytest
 from exchange_process import SHARED
 
-from exchange.api.endpoints_marks import MarkEndpoints
 from exchange.errors import VenueError
 from exchange.instruments import E8, INSTRUMENTS
-from exchange.markets.marks import Marks
 from exchange.matching.layout import BUY, SELL
 from exchange.orders import ClientOrder, Trade
 from exchange.streams.hub import Hub
@@ -97,37 +95,6 @@ def test_forced_order_goes_to_both_streams():
     assert event == same
     assert (event["e"], event["o"]["S"], event["o"]["X"]) == ("forceOrder", "SELL", "FILLED")
     assert (event["o"]["p"], event["o"]["ap"]) == ("60699.20", "60939.50000")
-
-
-class OneForced:
-    """Stand in for a liquidator that has liquidated once."""
-
-    orders = (forced_order(),)
-
-
-#  parameters                             rows
-FORCED = """
-   -                                      1
-   symbol=BTCUSDT                         1
-   symbol=ETHUSDT                         0
-   autoCloseType=ADL                      0
-   autoCloseType=LIQUIDATION              1
-   startTime=501                          0
-   endTime=499                            0
-   startTime=500,endTime=500,limit=5      1
-"""
-
-
-@pytest.mark.parametrize("line", FORCED.split("\n")[1:-1])
-def test_force_orders_of_the_account(line):
-    text, rows = line.split()
-    params = dict(part.split("=") for part in text.split(",")) if text != "-" else {}
-    known = {symbol: INSTRUMENTS[symbol] for symbol in ("BTCUSDT", "ETHUSDT")}
-    marks = Marks(known.values(), lambda symbol: (0, 0), lambda symbol: 0, Clock())
-    endpoints = MarkEndpoints(marks, OneForced, known)
-    (route,) = [row for row in endpoints.routes() if row.path.endswith("forceOrders")]
-    assert route.security == "SIGNED"
-    assert len(route.handler(params)) == int(rows)
 
 
 def held_account() -> Account:

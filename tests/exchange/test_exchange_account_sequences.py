@@ -57,7 +57,7 @@ class Scene:
         events = UserEvents(Hub(), lambda: 1_000)
         self.desk = Desk(self.market, self.account, self.register, events, lambda: 1_000)
         self.market.sink = self.desk
-        self.modes = AccountModes(self.account, self.register, events)
+        self.modes = AccountModes(self.account, self.register, events, self.desk.algo.open_orders)
         self.liquidator = Liquidator(self.desk, lambda order: None)
 
     def order(self, side: str, lot: int, leg: str, reduce_only: bool, price: str = "") -> None:
@@ -110,7 +110,7 @@ class Scene:
         paid = -sum(row.amount_e8 for row in rows if row.kind == INSURANCE_CLEAR)
         assert self.liquidator.insurance_e8 == paid
         refused = sum(self.register.rejections.values())
-        assert self.register.requests["place"] == len(self.register.orders) + refused
+        assert self.register.asked == len(self.register.orders) + refused
 
 
 @settings(max_examples=80, deadline=None)

@@ -6,7 +6,8 @@ import pytest
 from scripted_desk import SYMBOL, Bench, refusal
 
 from exchange.matching.layout import BUY, SELL
-from exchange.trading.algo_orders import algo_json, algo_query_json
+from exchange.trading import algo_service
+from exchange.trading.algo_orders import algo_json, algo_open_json, algo_query_json
 
 STOP = {"triggerPrice": "63900"}
 
@@ -51,6 +52,7 @@ REFUSED = [
     ({"clientAlgoId": "a" * 37}, -4015),
     ({"priceProtect": "maybe"}, -1130),
     ({"closePosition": "true"}, -4137),
+    ({"closePosition": "true", "quantity": ""}, -4509),
     ({"closePosition": "true", "quantity": "", "reduceOnly": "true"}, -1106),
     ({"closePosition": "true", "quantity": "", "type": "STOP", "price": "63000"}, -4136),
     ({"type": "TRAILING_STOP_MARKET"}, -1102),
@@ -188,7 +190,9 @@ def test_close_position_ends_with_the_position(bench):
 def test_a_stop_that_fires_ends_the_other_one_of_the_position(bench):
     bench.place("BUY", "MARKET", "0.005")
     stop = bench.algo("SELL", "STOP_MARKET", **STOP, closePosition="true")
-    second = bench.algo("SELL", "STOP_MARKET", triggerPrice="63800", closePosition="true")
+    second = bench.algo(
+        "SELL", "STOP_MARKET", triggerPrice="63800", timeInForce="GTE_GTC", quantity="0.005"
+    )
     bench.desk.on_trades(SYMBOL, 637_000, 640_000, 637_000)
     assert (stop.status, second.status, bench.held()) == ("FINISHED", "EXPIRED", 0)
 
@@ -199,8 +203,101 @@ def test_a_child_that_is_refused_is_told(bench):
     assert (order.status, order.child) == ("REJECTED", None)
     told = bench.events.sent[-1]["o"]
     assert (told["X"], told["rm"], told["ai"]) == ("REJECTED", "ReduceOnly Order is rejected.", "")
-    requests = bench.register.requests["place"]
-    assert requests == len(bench.register.orders) + sum(bench.register.rejections.values())
+    register = bench.register
+    assert (register.requests["place"], dict(register.entries)) == (0, {"triggered": 1})
+    assert register.asked == register.accepted + sum(register.rejections.values())
+
+
+SHUT_STOPS = [
+    {"kind": "STOP_MARKET", "triggerPrice": "63900"},
+    {"kind": "STOP_MARKET", "triggerPrice": "63900", "workingType": "MARK_PRICE"},
+    {"kind": "TRAILING_STOP_MARKET", "callbackRate": "0.1"},
+]
+
+
+def bring_to(bench, price: int) -> None:
+    bench.market.marks_by_symbol[SYMBOL] = price * 10
+    bench.print_at(price)
+    bench.desk.on_marks()
+
+
+@pytest.mark.parametrize("terms", SHUT_STOPS)
+def test_while_the_symbol_takes_no_orders_nothing_fires(bench, terms):
+    """A stop that is reached meanwhile fires at the first price after, if that reaches it."""
+    bench.place("BUY", "MARKET", "0.020")
+    bring_to(bench, 64000)
+    order = bench.algo("SELL", **terms)
+    bench.market.shut.add(SYMBOL)
+    bring_to(bench, 63800)
+    assert (order.status, order.failure, bench.held()) == ("NEW", "", 20)
+    bench.market.shut.clear()
+    bring_to(bench, 63950)
+    assert order.status == "NEW"
+    bring_to(bench, 63899)
+    assert (order.status, bench.held()) == ("FINISHED", 10)
+    assert dict(bench.register.rejections) == {}
+
+
+def test_one_close_position_order_of_a_kind_and_direction(bench):
+    close = {"closePosition": "true"}
+    bench.place("BUY", "MARKET", "0.010")
+    stop = bench.algo("SELL", "STOP_MARKET", **STOP, **close)
+    again = {"triggerPrice": "63000", "workingType": "MARK_PRICE", **close}
+    assert refusal(bench.algo, "SELL", "STOP_MARKET", **again) == -4130
+    profit = bench.algo("SELL", "TAKE_PROFIT_MARKET", triggerPrice="65000", **close)
+    assert refusal(bench.algo, "SELL", "TAKE_PROFIT_MARKET", triggerPrice="66000", **close) == -4130
+    bench.algo("SELL", "STOP_MARKET", **STOP)  # one with a quantity is not meant
+    bench.desk.algo.cancel({"algoId": str(stop.algo_id)})
+    assert bench.algo("SELL", "STOP_MARKET", **again).status == profit.status == "NEW"
+
+
+def test_each_leg_has_its_own_close_position_orders(bench):
+    bench.account.is_dual_side = True
+    for side, other, leg, trigger in (
+        ("BUY", "SELL", "LONG", "63000"),
+        ("SELL", "BUY", "SHORT", "65000"),
+    ):
+        bench.place(side, "MARKET", "0.010", positionSide=leg)
+        terms = {"triggerPrice": trigger, "positionSide": leg, "closePosition": "true"}
+        order = bench.algo(other, "STOP_MARKET", **terms)
+        assert (order.time_in_force, order.reduce_only) == ("GTE_GTC", False)
+        assert refusal(bench.algo, other, "STOP_MARKET", **terms) == -4130
+
+
+def test_a_close_position_order_is_told_as_good_till_the_position_ends(bench):
+    bench.place("BUY", "MARKET", "0.010")
+    order = bench.algo("SELL", "STOP_MARKET", **STOP, closePosition="true")
+    told = bench.events.sent[-1]["o"]
+    assert (told["f"], told["R"], told["cp"]) == ("GTE_GTC", True, True)
+    for print_body in (algo_json, algo_query_json, algo_open_json):
+        body = print_body(order)
+        names = ("timeInForce", "reduceOnly", "closePosition")
+        assert [body[name] for name in names] == ["GTE_GTC", True, True]
+
+
+def test_of_ended_orders_the_last_are_kept(bench, monkeypatch):
+    monkeypatch.setattr(algo_service, "CLOSED_ALGO_ORDERS_MAX", 3)
+    bench = Bench()
+    waiting = bench.algo("SELL", "STOP_MARKET", **STOP, clientAlgoId="waits")
+    for number in range(8):
+        bench.algo("BUY", "STOP_MARKET", triggerPrice="65000", clientAlgoId=f"id-{number % 4}")
+        bench.desk.algo.cancel({"clientAlgoId": f"id-{number % 4}"})
+    algo = bench.desk.algo
+    assert len(algo.orders) == 4
+    assert algo.query({"clientAlgoId": "waits"}) is waiting
+    assert algo.query({"clientAlgoId": "id-3"}).algo_id == waiting.algo_id + 8
+    assert refusal(algo.query, {"clientAlgoId": "id-0"}) == -2013
+    assert refusal(algo.query, {"algoId": str(waiting.algo_id + 5)}) == -2013
+
+
+def test_a_stop_beside_a_profit_fires_by_which_was_nearer(bench):
+    """A step that reaches both closes the position by the one that it came to first."""
+    bench.place("BUY", "MARKET", "0.010")
+    stop = bench.algo("SELL", "STOP_MARKET", triggerPrice="63900", closePosition="true")
+    profit = bench.algo("SELL", "TAKE_PROFIT_MARKET", triggerPrice="64500", closePosition="true")
+    bench.print_at(64000)
+    bench.desk.on_trades(SYMBOL, 639_000, 645_000, 641_000)
+    assert (stop.status, profit.status) == ("FINISHED", "EXPIRED")
 
 
 def test_good_till_date(bench):

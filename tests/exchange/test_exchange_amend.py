@@ -8,6 +8,7 @@ from scripted_desk import SYMBOL, Bench, refusal
 from exchange.api.endpoints_batch import modified_json
 from exchange.matching.layout import SELL
 from exchange.orders import ClientOrder
+from exchange.trading import amending
 from exchange.trading.amending import AMENDMENTS_MAX
 
 
@@ -151,3 +152,28 @@ def test_a_cheaper_order_needs_no_new_margin(bench):
     amend(bench, order, price="62900", quantity="1.000")
     assert order.price_tick == 629_000
     assert refusal(amend, bench, order, price="62900", quantity="1.001") == -2019
+
+
+def test_no_amendment_while_the_symbol_takes_no_orders(bench, order):
+    bench.market.shut.add(SYMBOL)
+    assert refusal(amend, bench, order, price="64000") == -1008
+    assert (order.status, order.price_tick, bench.held()) == ("NEW", 630_000, 0)
+    bench.market.shut.clear()
+    assert amend(bench, order, price="64000").status == "FILLED"
+
+
+def test_of_all_changes_the_last_are_kept(monkeypatch):
+    monkeypatch.setattr(amending, "AMENDMENT_ROWS_MAX", 3)
+    bench = Bench()
+    first = bench.place("BUY", "LIMIT", "0.010", "63000")
+    second = bench.place("BUY", "LIMIT", "0.010", "63000")
+    for price in ("63001", "63002"):
+        amend(bench, first, price=price)
+        amend(bench, second, price=price)
+    history = bench.desk.amendments.history
+    assert [row.count for row in history(first)] == [2]
+    assert [row.count for row in history(second)] == [2, 1]
+    amend(bench, second, price="63003")
+    amend(bench, second, price="63004")
+    assert history(first) == []
+    assert [row.count for row in history(second)] == [4, 3, 2]

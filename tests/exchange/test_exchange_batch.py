@@ -19,9 +19,10 @@ class Api:
 
     def __init__(self) -> None:
         self.bench = Bench()
-        routes = TradeEndpoints(self.bench.desk).routes()
+        endpoints = TradeEndpoints(self.bench.desk)
+        routes, self.methods = endpoints.routes(), endpoints.methods()
         self._handlers = {(r.method, r.path.removeprefix("/fapi/v1/")): r.handler for r in routes}
-        self.weights = {(r.method, r.path.removeprefix("/fapi/v1/")): r.weight for r in routes}
+        self.rows = {(r.method, r.path.removeprefix("/fapi/v1/")): r for r in routes}
 
     def __call__(self, method: str, path: str, **params: object):
         texts = {k: v if isinstance(v, str) else json.dumps(v) for k, v in params.items()}
@@ -161,17 +162,66 @@ def test_user_trades_by_id_order_and_time(api):
     assert refusal(found, fromId=every[0], startTime=START_MS) == -1128
 
 
-def test_forced_orders_are_told_by_their_client_id(api):
-    api.bench.place("BUY", "LIMIT", "0.010", "63000", newClientOrderId="autoclose-1")
-    api.bench.place("BUY", "LIMIT", "0.010", "63000", newClientOrderId="adl_autoclose")
-    api.bench.place("BUY", "LIMIT", "0.010", "63000", newClientOrderId="mine")
-    rows = api("GET", "forceOrders")
-    assert [row["clientOrderId"] for row in rows] == ["autoclose-1", "adl_autoclose"]
-    only = api("GET", "forceOrders", symbol=SYMBOL, autoCloseType="ADL")
-    assert [row["clientOrderId"] for row in only] == ["adl_autoclose"]
+#  parameters                                       client order ids
+FORCED = """
+   -                                                autoclose-1 adl_autoclose
+   symbol=BTCUSDT                                   autoclose-1 adl_autoclose
+   autoCloseType=LIQUIDATION                        autoclose-1
+   symbol=BTCUSDT,autoCloseType=ADL                 adl_autoclose
+   startTime={later}                                adl_autoclose
+   endTime={first}                                  autoclose-1
+   startTime={first},endTime={later},limit=1        adl_autoclose
+   startTime={after}                                -
+"""
+
+
+@pytest.mark.parametrize("line", FORCED.split("\n")[1:-1])
+def test_forced_orders_are_told_by_their_client_id(api, line):
+    times = {"first": START_MS, "later": START_MS + 1_000, "after": START_MS + 1_001}
+    for client_id in ("autoclose-1", "adl_autoclose", "mine"):
+        api.bench.place("BUY", "LIMIT", "0.010", "63000", newClientOrderId=client_id)
+        api.bench.time.advance(1_000)
+    text, *ids = line.format(**times).split()
+    params = dict(part.split("=") for part in text.split(",")) if text != "-" else {}
+    rows = api("GET", "forceOrders", **params)
+    assert [row["clientOrderId"] for row in rows] == [name for name in ids if name != "-"]
+
+
+def test_forced_orders_are_asked_for_properly(api):
     assert refusal(api, "GET", "forceOrders", autoCloseType="FOO") == -1130
-    weight = api.weights["GET", "forceOrders"]
+    assert refusal(api, "GET", "forceOrders", symbol="FOOUSDT") == -1121
+    weight = api.rows["GET", "forceOrders"].weight
     assert (weight({}), weight({"symbol": SYMBOL})) == (50, 20)
+    assert api.rows["GET", "forceOrders"].security == "SIGNED"
+
+
+# Venue: weight, X-MBX-ORDER-COUNT-10S, X-MBX-ORDER-COUNT-1M
+COSTS = """
+    POST    order         0  1  1
+    PUT     order         0  1  1
+    DELETE  order         1  0  0
+    POST    batchOrders   5  5  1
+    PUT     batchOrders   5  5  1
+    DELETE  batchOrders   1  0  0
+    POST    algoOrder     0  1  1
+"""
+
+
+@pytest.mark.parametrize("line", COSTS.split("\n")[1:-1])
+def test_what_requests_cost(api, line):
+    method, path, *costs = line.split()
+    row = api.rows[method, path]
+    assert [row.weight, row.orders_10s, row.orders_1m] == [int(cost) for cost in costs]
+
+
+def test_the_same_requests_are_slow_by_rest_and_ws_api(api):
+    slow = {row.name for row in api.methods if row.is_action}
+    orders = {"order.place", "order.modify", "order.cancel"}
+    assert slow == orders | {"algoOrder.place", "algoOrder.cancel"}
+    paths = {(m, p) for (m, p), row in api.rows.items() if row.is_action}
+    verbs = {("POST", "order"), ("PUT", "order"), ("DELETE", "order")}
+    assert verbs | {("POST", "algoOrder"), ("DELETE", "algoOrder")} <= paths
+    assert not any(method == "GET" for method, _ in paths)
 
 
 def test_algo_lists(api):

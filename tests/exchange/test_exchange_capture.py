@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from capture_recording import write_recording
 from exchange_process import ExchangeProcess, SyncedBook, received_bytes
 
 from exchange.instruments import INSTRUMENTS
@@ -39,22 +40,23 @@ class Bench:
 
     def rest(self, side: int, price: int, lot: int) -> ClientOrder:
         order = self.order(side, price, lot)
-        self.book.submit(order, rests=True)
+        self.book.submit(order, True, price)
         return order
 
     def update(self, bids=(), asks=()) -> None:
         self.book.apply(self.book.last_update_id + 1, 0, list(bids), list(asks))
+        self.book.settle()
 
 
 def test_taker_walks_levels_and_what_it_took_is_gone():
     bench = Bench()
     first, second = bench.order(BUY, 102, 15), bench.order(BUY, 102, 50)
     assert bench.book.available_lot(second) == 30
-    bench.book.submit(first, rests=False)
+    bench.book.submit(first, False, first.price_tick)
     assert bench.fills == [(2, 101, 10, False), (2, 102, 5, False)]
     assert bench.book.available_lot(second) == 15
     bench.update(asks=[(101, 4)])
-    bench.book.submit(second, rests=False)
+    bench.book.submit(second, False, second.price_tick)
     assert bench.fills[2:] == [(3, 101, 4, False), (3, 102, 15, False)]
     assert second.remaining_lot == 31
 
@@ -63,7 +65,7 @@ def test_market_order_in_an_empty_book_stays_unfilled():
     bench = Bench()
     bench.update(bids=[(100, 0), (99, 0)])
     order = bench.order(SELL, 0, 5)
-    bench.book.submit(order, rests=False)
+    bench.book.submit(order, False, order.price_tick)
     assert (bench.fills, order.remaining_lot) == ([], 5)
 
 
@@ -164,7 +166,7 @@ def test_orders_of_the_account_do_not_trade_together(mode, maker_ends, taker_end
     bench.update(bids=[(100, 10)])
     taker = bench.order(SELL, 99, 15)
     taker.stp_mode = mode
-    bench.book.submit(taker, rests=True)
+    bench.book.submit(taker, True, taker.price_tick)
     ends = [maker.order_id] * maker_ends + [taker.order_id] * taker_ends
     assert bench.expired == ends
     fills = [(price, lot) for order_id, price, lot, _ in bench.fills if order_id == taker.order_id]
@@ -191,38 +193,6 @@ def test_an_amended_order_goes_to_the_end_of_its_queue_or_takes():
     assert bench.fills[1:] == [(2, 101, 7, False)]
     assert (order.executed_lot, order.remaining_lot) == (9, 0)
     assert bench.book.orders == {}
-
-
-def write_recording(path: Path, with_snapshot: bool = True) -> list[bytes]:
-    """Write a small recording of a symbol that is in no table; return its data parts."""
-    ns = 1_700_000_000_000_000_000
-    lines: list[str] = []
-    parts: list[bytes] = []
-
-    def add(stream: str, data: dict) -> None:
-        # Spaced and compact JSON both occur; the bytes must come through either way.
-        separators = (",", ":") if len(parts) % 2 else (", ", ": ")
-        part = json.dumps(data, separators=separators)
-        parts.append(part.encode())
-        lines.append(f'{ns + len(lines) * 1_000_000} {{"stream":"{stream}","data":{part}}}')
-
-    def diff(first: int, last: int, prev: int, bids: list, asks: list) -> None:
-        head = {"e": "depthUpdate", "E": 5, "T": 4, "s": "NEWUSDT", "U": first, "u": last}
-        add("newusdt@depth@0ms", {**head, "pu": prev, "b": bids, "a": asks})
-
-    diff(90, 95, 80, [["1.2340", "1.0"]], [])
-    diff(96, 100, 95, [["1.2340", "0.0"]], [])
-    if with_snapshot:
-        snapshot = {"lastUpdateId": 100, "E": 5, "T": 4}
-        rows = {"bids": [["1.2345", "7.5"]], "asks": [["1.2347", "300.0"]]}
-        lines.append(f"{ns + len(lines) * 1_000_000} {json.dumps({**snapshot, **rows})}")
-    for step in range(200):
-        first = 101 + 10 * step
-        diff(first, first + 5, first - 5 if step else 100, [["1.2344", f"{step + 1}.0"]], [])
-        trade = {"e": "trade", "E": 6, "T": 6, "s": "NEWUSDT", "t": step, "p": "1.2345"}
-        add("newusdt@trade", {**trade, "q": "1.0", "X": "MARKET", "m": True})
-    path.write_bytes(gzip.compress("\n".join(lines).encode() + b"\n"))
-    return parts
 
 
 @pytest.fixture

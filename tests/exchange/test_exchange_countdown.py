@@ -7,6 +7,7 @@ import asyncio
 import pytest
 from scripted_desk import SYMBOL, Bench
 
+from exchange.faults.arming import read_fault
 from exchange.trading.timers import LoopTimers
 
 OTHER = "ETHUSDT"
@@ -45,6 +46,20 @@ def test_a_call_replaces_the_running_countdown(bench):
     assert (order.status, bench.time.armed()) == ("NEW", 1)
     bench.time.advance(400)
     assert order.status == "CANCELED"
+
+
+def test_it_is_no_request_and_uses_no_fault_of_one_up(bench):
+    switches = bench.desk.switches
+    switches.arm(*read_fault("cancel_all_partial", {"keep": 1}))
+    switches.on_desk = True
+    order = bench.place("BUY", "LIMIT", "0.010", "63000")
+    bench.desk.countdown.set(SYMBOL, 1_000)
+    bench.time.advance(1_000)
+    assert order.status == "CANCELED"
+    assert dict(bench.register.requests) == {"place": 1, "countdown": 1}
+    kept = bench.place("BUY", "LIMIT", "0.010", "63000")
+    assert (bench.desk.cancel_all(SYMBOL), kept.status) == (0, "NEW")
+    assert (bench.desk.cancel_all(SYMBOL), kept.status) == (1, "CANCELED")
 
 
 def test_zero_stops_it(bench):

@@ -52,7 +52,7 @@ def check(desk: Desk, market: SyntheticMarket) -> None:
                 assert position.quantity_lot * order.side < 0
                 assert order.remaining_lot <= abs(position.quantity_lot)
     refused = sum(register.rejections.values())
-    assert register.requests["place"] == len(register.orders) + refused
+    assert register.asked == len(register.orders) + refused
 
 
 STEP = st.tuples(

@@ -15,17 +15,12 @@ import structlog
 from aiohttp import web
 from exchange_process import KEY, TIMEOUT_S, ExchangeProcess
 from structlog.testing import capture_logs
+from wired_api import Wire, broken
 
 from exchange.api.answers import in_venue_shape, internal_error, listen
-from exchange.api.keys import Keys, hmac_key
-from exchange.api.limits import Limits
-from exchange.api.rest import Rest, Route
-from exchange.api.trouble import Trouble
-from exchange.api.ws_api import Method, WsApi
+from exchange.api.rest import Route
 from exchange.api.ws_request import MalformedError, read_request
 from exchange.errors import ERRORS
-from exchange.faults.connections import Connections
-from exchange.faults.switches import Switches
 from exchange.logs import log_to
 
 CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
@@ -73,7 +68,8 @@ RAW = [
         400,
         -1101,
     ),
-    (b"GET /fapi/v1/depth?symbol=" + b"x" * 20_000 + LINE + b"\r\n", 400, -1100),
+    (b"GET /fapi/v1/depth?symbol=" + b"x" * 20_000 + LINE + b"\r\n", 400, -1121),
+    (b"GET /fapi/v1/depth?symbol=" + b"x" * 70_000 + LINE + b"\r\n", 400, -1100),
     (b"GET /fapi/v1/time" + LINE + b"X-A: " + b"y" * 20_000 + b"\r\n\r\n", 400, -1100),
     (b"GET /fapi/v1/time" + LINE + b"Content-Length: 3\r\n\r\na=1", 400, -1130),
     (b"GARBAGE\r\n\r\n", 400, -1100),
@@ -98,6 +94,8 @@ BODIES = [
     (b"a=1&a=2", FORM, 400, -1101),
     (b"a=%zz", FORM, 400, -1100),
     (b"a=\xff\xfe", FORM, 400, -1100),
+    (b"\xff\xfe", {**FORM, "Content-Encoding": "deflate"}, 400, -1100),
+    (b"\xff\xfe", {**FORM, "Content-Encoding": "gzip"}, 400, -1100),
     (b"{}", {"Content-Type": "application/json"}, 400, -1130),
     (b"<a/>", {"Content-Type": "text/xml; charset=utf-8"}, 400, -1130),
 ]
@@ -151,6 +149,13 @@ MALFORMED = [  # message, id that comes back, status, code
     ('{"id":"a b","method":"time"}', None, 400, -1100),
     ('{"id":"' + "x" * 37 + '","method":"time"}', None, 400, -1100),
     ('{"id":' + "9" * 5_000 + ',"method":"time"}', None, 400, -1100),
+    ('{"id":9999999999999999999,"method":"ping","params":[]}', 9999999999999999999, 400, -1130),
+    ('{"id":18446744073709551615}', 18446744073709551615, 400, -1102),
+    ('{"id":18446744073709551616}', None, 400, -1100),
+    ('{"id":-9223372036854775808}', -9223372036854775808, 400, -1102),
+    ('{"id":-9223372036854775809,"method":"ping"}', None, 400, -1100),
+    ('{"id":-9999999999999999999,"method":"ping"}', None, 400, -1100),
+    ('{"id":-99999999999999999999,"method":"ping"}', None, 400, -1100),
     ('{"id":5}', 5, 400, -1102),
     ('{"id":5,"method":7}', 5, 400, -1102),
     ('{"id":5,"method":null}', 5, 400, -1102),
@@ -161,6 +166,11 @@ MALFORMED = [  # message, id that comes back, status, code
     ('{"id":5,"method":"time","params":{"a":{}}}', 5, 400, -1130),
     ('{"id":5,"method":"time","params":{"a":"\\ud800"}}', 5, 400, -1100),
     ('{"id":5,"method":"\\ud800"}', 5, 400, -1100),
+    ('{"id":5,"method":"ping","params":{"\\ud800":[]}}', 5, 400, -1100),
+    ('{"id":5,"method":"ping","params":{"\\ud800":{"a":1}}}', 5, 400, -1100),
+    ('{"id":5,"method":"ping","params":{"\\ud800":null}}', 5, 400, -1100),
+    ('{"id":5,"method":"ping","params":{"\\ud800":"x"}}', 5, 400, -1100),
+    ('{"id":5,"method":"ping","params":{"\\ud800":1,"\\ud800":2}}', None, 400, -1101),
     ('{"id":null,"method":"order.place"}', None, 401, -2014),
     ('{"method":"order.place"}', None, 401, -2014),
 ]
@@ -194,23 +204,6 @@ def test_the_table_is_in_order():
     assert codes == sorted(codes, reverse=True)
     for status, text in ERRORS.values():
         assert 400 <= status <= 599 and text
-
-
-def broken(params: object) -> object:
-    raise RuntimeError("a handler is broken")
-
-
-class Wire:
-    """Parts for a REST server and a WS-API whose one handler is broken."""
-
-    def __init__(self) -> None:
-        switches = Switches()
-        clock = int
-        trouble = Trouble(switches, Connections(switches), clock, lambda params: None)
-        keys = Keys([hmac_key("k", "s")])
-        reach = (keys, Limits(lambda: 0), lambda: 0, 0.0, lambda params, code: None, trouble)
-        self.rest = Rest(*reach)
-        self.ws_api = WsApi([Method("broken", broken)], *reach)
 
 
 async def ask(path: str) -> tuple[int, dict]:

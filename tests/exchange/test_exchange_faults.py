@@ -14,8 +14,9 @@ from fault_tools import arm, disarm, now_ms, taken
 from config.loader import load
 from exchange.faults.arming import FaultError, parse_fault, read_fault
 from exchange.faults.corruption import raised
+from exchange.faults.rows import SELECTORS
 from exchange.faults.switches import ARMED_MAX, Switches
-from exchange.faults.table import ROWS, SELECTORS, TABLE
+from exchange.faults.table import ROWS, TABLE
 from runtime.embedded import command_line
 
 HERE = Path(__file__).parent
@@ -66,16 +67,43 @@ WRONG = [
     ("depth_gap:count", "key=value"),
     ("depth_gap:count=x", "must be a whole number"),
     ("depth_gap:count=1.5", "must be a whole number"),
-    ("depth_gap:count=-1", "must be 0 to inf"),
+    ("depth_gap:count=-1", "must be 0 to 1e+12"),
     ("depth_gap:count=1,count=2", "given twice"),
     ("depth_gap:probability=2", "must be 0 to 1"),
     ("depth_gap:probability=nan", "must be 0 to 1"),
     ("depth_gap:from_ms=5,until_ms=5", "until_ms must be above from_ms"),
     ("unknown_503:outcome=maybe", "must be one of live,filled,absent"),
+    ("depth_gap:count=" + "9" * 400, "must be 0 to 1e+12"),
+    ("depth_gap:count=" + "9" * 5_000, "must be a whole number"),
+    ("depth_gap:from_ms=" + "9" * 400, "must be 0 to 1e+12"),
+    ("crossed_book:share=1e999", "must be 0 to 1e+12"),
+]
+
+NEVER = [  # selectors and values with which a fault could never strike
+    ("connection_reset:kind=rest,at=connect", "no such occasion"),
+    ("connection_drop:kind=market,at=request", "no such occasion"),
+    ("connection_drop:kind=private,at=answer", "no such occasion"),
+    ("connection_drop:kind=market,count=2", "does not go by"),
+    ("connection_drop:at=connect,path=/ws", "does not go by"),
+    ("connection_drop:at=answer,stream=x", "does not go by"),
+    ("stale_snapshot:method=GET", "parameter=method takes=seed,from_ms,count"),
+    ("stale_snapshot:path=/fapi/v1/time", "must be one of /fapi/v1/depth,depth"),
+    ("cancel_all_partial:method=DELETE", "does not go by"),
+    ("clock_offset:probability=0", "does not go by"),
+    ("clock_offset:symbol=BTCUSDT", "does not go by"),
+    ("listen_key_expire:count=3", "does not go by"),
+    ("foreign_order:until_ms=5", "does not go by"),
+    ("depth_gap:path=/fapi/v1/depth", "does not go by"),
+    ("depth_gap:stream=btcusdt@aggTrade", "no stream that it strikes"),
+    ("fill_lost:stream=MARGIN_CALL", "no stream that it strikes"),
+    ("market_latency:stream=ORDER_TRADE_UPDATE", "no stream that it strikes"),
+    ("fill_before_cancel:path=/fapi/v1/ping", "must be one of"),
+    ("unknown_503:outcome=filled,path=/fapi/v1/openOrders", "must be one of"),
+    ("unknown_503:stream=x", "does not go by"),
 ]
 
 
-@pytest.mark.parametrize(("text", "words"), WRONG)
+@pytest.mark.parametrize(("text", "words"), WRONG + NEVER)
 def test_what_is_refused_is_refused_in_one_line(text, words):
     with pytest.raises(FaultError) as caught:
         parse_fault(text)
@@ -83,7 +111,18 @@ def test_what_is_refused_is_refused_in_one_line(text, words):
     assert "\n" not in str(caught.value)
 
 
+def test_every_row_takes_selectors_that_there_are():
+    known = {selector.name for selector in SELECTORS}
+    for row in TABLE:
+        assert set(row.takes) <= known, row.name
+        assert row.is_action or not row.count or "count" in row.takes, row.name
+        assert not row.paths or "path" in row.takes, row.name
+        assert bool(row.streams) is ("stream" in row.takes), row.name
+
+
 def test_the_command_line_refuses_too():
+    done = run_to_end("--fault", "depth_gap:count=" + "9" * 400)
+    assert (done.returncode, done.stderr.count("\n")) == (2, 1)
     done = run_to_end("--fault", "depth_gapp")
     assert (done.returncode, done.stderr.count("\n")) == (2, 1)
     done = run_to_end("--fault", "filters_change:symbol=FOOUSDT")
@@ -173,6 +212,47 @@ def test_too_many_faults_are_refused():
         switches.arm(*parse_fault("depth_gap"))
 
 
+def test_used_up_faults_make_room():
+    switches, _ = armed()
+    for _ in range(2 * ARMED_MAX + 5):
+        switches.arm(*parse_fault("depth_gap"))
+        assert switches.take("depth_gap") is not None
+    rows = switches.armed_json()
+    assert len(rows) <= ARMED_MAX + 1
+    assert rows[-1]["id"] == 2 * ARMED_MAX + 5  # the oldest have gone
+    for _ in range(ARMED_MAX):
+        switches.arm(*parse_fault("depth_gap"))
+    with pytest.raises(FaultError, match="too many"):
+        switches.arm(*parse_fault("depth_gap"))
+
+
+def test_a_window_that_has_ended_frees_its_point():
+    switches, clock = armed("depth_gap:count=0,until_ms=2000")
+    assert switches.take("depth_gap") and switches.on_streams
+    clock.now_s += 3
+    assert switches.take("depth_gap") is None and not switches.on_streams
+    timers = []
+    switches.later = lambda delay_s, work: timers.append((delay_s, work))
+    switches.arm(*parse_fault("depth_gap:count=0,until_ms=2000"))
+    assert switches.on_streams
+    [(delay_s, work)] = timers
+    assert delay_s == pytest.approx(2.0, abs=0.01)
+    clock.now_s += delay_s
+    work()
+    assert not switches.on_streams
+
+
+def test_a_count_can_be_given_back():
+    switches, _ = armed("unknown_503:outcome=filled")
+    order = {"path": "/fapi/v1/order", "method": "POST", "symbol": "BTCUSDT", "orders": "yes"}
+    assert switches.take("unknown_503", lambda fault: False, **order) is None
+    fault = switches.take("unknown_503", **order)
+    assert fault is not None and not switches.on_requests
+    switches.give_back(fault)
+    assert switches.on_requests and switches.armed_json()[0]["taken"] == 0
+    assert switches.take("unknown_503", **order) is fault
+
+
 def test_raised_prices_keep_their_digits():
     assert raised("64000.10", 0.25) == "80010.00"
     assert raised("0.1234", 0.25) == "0.1543"
@@ -197,14 +277,16 @@ def test_faults_are_shown_armed_and_disarmed_by_requests(synthetic):
     first = arm(synthetic, "depth_gap", symbol="ETHUSDT", from_ms=60_000)
     second = arm(synthetic, "depth_gap", symbol="BNBUSDT", from_ms=60_000)
     assert taken(synthetic, first) == 0
-    for body in ('{"name":"depth_gap","cuont":1}', '{"name":7}', "[]", "{", ""):
+    unknown = '{"name":"depth_gap","symbol":"FOOUSDT"}'
+    for body in ('{"name":"depth_gap","cuont":1}', '{"name":7}', "[]", "{", "", unknown):
         answer = requests.post(url, data=body, timeout=TIMEOUT_S)
         assert (answer.status_code, answer.json()["code"]) == (400, -1130)
     gone = requests.delete(url, params={"id": first}, timeout=TIMEOUT_S)
     assert gone.json() == {"disarmed": 1}
-    for wrong in (first, "x", 10**30):
+    for wrong in (first, "x", 10**30, ""):
         answer = requests.delete(url, params={"id": wrong}, timeout=TIMEOUT_S)
         assert answer.status_code == 404
+    assert requests.delete(url, params={"ID": 1}, timeout=TIMEOUT_S).status_code == 400
     left = requests.get(url, timeout=TIMEOUT_S).json()["armed"]
     assert [row["id"] for row in left] == [second]
     disarm(synthetic)

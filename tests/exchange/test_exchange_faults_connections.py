@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import select
 import socket
+import time
 from collections.abc import Iterator
 from urllib.parse import urlsplit
 
@@ -26,6 +27,7 @@ from fault_tools import (
     taken,
     ws_request,
 )
+from websocket import ABNF
 
 pytestmark = pytest.mark.system
 WAYS = ("connection_drop", "connection_half_open", "connection_reset")
@@ -160,6 +162,48 @@ def test_kept_rest_connections_break_now(exchange, way):
         else:
             with pytest.raises(ConnectionResetError):
                 line.recv(4096)
+
+
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize(("at", "found"), [("request", -2013), ("answer", "NEW")])
+@pytest.mark.parametrize("delay_ms", [0, 100])
+def test_nothing_more_of_a_broken_connection_is_carried_out(exchange, delay_ms, at, found, way):
+    ids = [f"{at}-{way[11:]}-{delay_ms}-{number}" for number in range(3)]
+    frames = [ws_request("order.place", **limit_buy(exchange, client_id)) for client_id in ids]
+    with stream(exchange, "/ws-fapi/v1") as line:
+        arm(exchange, "request_latency", delay_ms=delay_ms, path="order.place")
+        arm(exchange, way, kind="ws_api", at=at, path="order.place")
+        # In one write, so that the server has read all three when it breaks the first.
+        line.sock.sendall(b"".join(ABNF.create_frame(f, ABNF.OPCODE_TEXT).format() for f in frames))
+        assert ending(line) == way
+    late = [client_id for client_id in ids if status_of(exchange, client_id) == "NEW"]
+    assert late == ([ids[0]] if found == "NEW" else [])
+
+
+def test_a_half_open_connection_stays_silent_when_its_pong_is_missing():
+    made = ExchangeProcess(
+        *("--seed", "24", "--symbols", SYMBOL, "--ping-s", "0.1", "--pong-timeout-s", "0.3")
+    )
+    with stream(made, path_of(made, "market")) as line, stream(made, "/ws-fapi/v1") as api:
+        line.recv()
+        arm(made, "connection_half_open")
+        began_s = time.monotonic()
+        while time.monotonic() - began_s < 1.5:
+            assert ending(line) == ending(api) == "connection_half_open"
+        assert made.close() == 0
+
+
+def test_a_fault_that_is_hidden_by_another_is_not_counted(exchange):
+    hidden = [
+        arm(exchange, name, path="order.place")
+        for name in ("error_1006", "ack_latency", "fill_before_ack", "request_latency")
+    ]
+    cut = arm(exchange, "connection_drop", kind="ws_api", at="request", path="order.place")
+    with stream(exchange, "/ws-fapi/v1") as line:
+        line.send(ws_request("order.place", **limit_buy(exchange, "hidden")))
+        assert ending(line) == "connection_drop"
+    assert taken(exchange, cut) == 1
+    assert [taken(exchange, fault_id) for fault_id in hidden] == [0, 0, 0, 0]
 
 
 def test_the_exchange_ends_in_time_with_half_open_connections():

@@ -16,6 +16,7 @@ from fault_tools import (
     far_bid,
     limit_buy,
     messages,
+    now_ms,
     open_ids,
     status_of,
     strikes,
@@ -105,10 +106,39 @@ def test_filters_that_change(exchange):
     small = {**order, "quantity": "0.002"}
     assert exchange.signed("POST", ORDER, **small).json()["code"] == -4164
     assert exchange.signed("POST", ORDER, **order).status_code == 200
-    arm(exchange, "filters_change", symbol=SYMBOL, tick_step=1, lot_step=1, min_notional=50)
     refused = {"name": "filters_change", "symbol": "FOOUSDT"}
     answer = requests.post(f"{exchange.rest}/local/faults", json=refused, timeout=TIMEOUT_S)
     assert (answer.status_code, answer.json()["code"]) == (400, -1130)
+
+
+def test_filters_are_what_they_were_when_the_change_is_disarmed(exchange):
+    def filters() -> list[dict]:
+        rows = exchange.get("/fapi/v1/exchangeInfo").json()["symbols"]
+        return next(row["filters"] for row in rows if row["symbol"] == SYMBOL)
+
+    before = filters()
+    first = arm(exchange, "filters_change", symbol=SYMBOL, tick_step=10, min_notional=500)
+    changed = filters()
+    second = arm(exchange, "filters_change", symbol=SYMBOL, lot_step=5)
+    assert before != changed != filters() != before
+    delete(exchange, second)
+    assert filters() == changed
+    delete(exchange, first)
+    assert filters() == before
+    arm(exchange, "filters_change", symbol=SYMBOL, tick_step=10)
+    disarm(exchange)
+    assert filters() == before
+    arm(exchange, "filters_change", symbol=SYMBOL, tick_step=10, until_ms=200)
+    assert filters() != before
+    until_ms = now_ms() + 5_000
+    while filters() != before:
+        assert now_ms() < until_ms
+
+
+def delete(exchange: ExchangeProcess, fault_id: int) -> None:
+    url = f"{exchange.rest}/local/faults"
+    gone = requests.delete(url, params={"id": fault_id}, timeout=TIMEOUT_S)
+    assert gone.json() == {"disarmed": 1}
 
 
 @strikes("foreign_order")

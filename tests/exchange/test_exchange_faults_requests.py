@@ -6,9 +6,11 @@ import json
 import select
 import time
 from collections.abc import Iterator
+from urllib.parse import urlencode
 
 import pytest
-from exchange_process import ExchangeProcess
+import requests
+from exchange_process import KEY, TIMEOUT_S, ExchangeProcess
 from fault_tools import (
     MARKET_BUY,
     ORDER,
@@ -27,11 +29,12 @@ from fault_tools import (
 
 pytestmark = pytest.mark.system
 NO_SUCH_ORDER = -2013
+BATCH = "/fapi/v1/batchOrders"
 
 
 @pytest.fixture(scope="module")
 def exchange() -> Iterator[ExchangeProcess]:
-    made = ExchangeProcess("--seed", "22", "--symbols", SYMBOL)
+    made = ExchangeProcess("--seed", "22", "--symbols", f"{SYMBOL},ETHUSDT")
     yield made
     counts = made.get("/local/orders").json()
     refused = sum(counts["rejections"].values())
@@ -138,6 +141,100 @@ def test_an_order_whose_fate_is_not_told(exchange, name, status, code, outcome, 
         assert place(exchange, way, **order)[0] == 200
 
 
+def nameless(exchange: ExchangeProcess) -> dict[str, object]:
+    order = limit_buy(exchange, "none")
+    del order["newClientOrderId"]
+    return order
+
+
+def last_order(exchange: ExchangeProcess) -> dict:
+    return exchange.signed("GET", "/fapi/v1/allOrders", symbol=SYMBOL).json()[-1]
+
+
+@pytest.mark.parametrize("way", ["rest", "ws"])
+def test_an_order_without_a_client_id_fills_too(exchange, way):
+    arm(exchange, "error_1007", outcome="filled")
+    assert place(exchange, way, **nameless(exchange))[1]["code"] == -1007
+    assert last_order(exchange)["status"] == "FILLED"
+
+
+def test_orders_of_a_batch_fill_too(exchange):
+    rows = [limit_buy(exchange, f"batch-{number}") for number in range(2)]
+    fault_id = arm(exchange, "unknown_503", outcome="filled", symbol=SYMBOL)
+    answer = exchange.signed("POST", BATCH, batchOrders=json.dumps(rows))
+    assert (answer.status_code, answer.json()["code"]) == (503, -1000)
+    assert [status_of(exchange, f"batch-{number}") for number in range(2)] == ["FILLED"] * 2
+    assert taken(exchange, fault_id) == 1
+    other = arm(exchange, "unknown_503", symbol="ETHUSDT")
+    answer = exchange.signed("POST", BATCH, batchOrders=json.dumps(rows[:1]))
+    assert answer.status_code == 200 and taken(exchange, other) == 0
+
+
+def test_what_cannot_fill_is_not_struck(exchange):
+    fault_id = arm(exchange, "unknown_503", outcome="filled")
+    algo = {
+        **MARKET_BUY,
+        "algoType": "CONDITIONAL",
+        "type": "STOP_MARKET",
+        "triggerPrice": "900000",
+    }
+    answer = exchange.signed("POST", "/fapi/v1/algoOrder", **algo)
+    assert answer.status_code == 200, answer.text
+    exchange.signed("DELETE", "/fapi/v1/algoOpenOrders", symbol=SYMBOL)
+    refused = {**nameless(exchange), "quantity": "0"}
+    assert place(exchange, "rest", **refused)[1]["code"] == -4003
+    ended = {**nameless(exchange), "timeInForce": "IOC", "newOrderRespType": "RESULT"}
+    assert place(exchange, "rest", **ended)[1]["status"] == "EXPIRED"
+    assert taken(exchange, fault_id) == 0
+    assert place(exchange, "rest", **nameless(exchange))[0] == 503
+    assert taken(exchange, fault_id) == 1
+
+
+def test_modifications_are_no_new_orders(exchange):
+    order = limit_buy(exchange, "modified")
+    assert place(exchange, "rest", **order)[0] == 200
+    faults = [arm(exchange, name, count=0) for name in ("unknown_503", "unavailable_503")]
+    change = {
+        "symbol": SYMBOL,
+        "side": "BUY",
+        "price": order["price"],
+        "origClientOrderId": "modified",
+    }
+    one = {**change, "quantity": "0.003"}
+    assert exchange.signed("PUT", ORDER, **one).status_code == 200
+    rows = json.dumps([{**change, "quantity": "0.004"}])
+    assert exchange.signed("PUT", BATCH, batchOrders=rows).status_code == 200
+    assert exchange.call("order.modify", **{**change, "quantity": "0.005"})["status"] == 200
+    assert [taken(exchange, fault_id) for fault_id in faults] == [0, 0]
+    assert place(exchange, "ws", **nameless(exchange))[0] == 503
+
+
+@pytest.mark.parametrize("way", ["rest", "ws"])
+def test_a_request_that_is_refused_for_its_signature_moves_nothing(exchange, way):
+    client_id = f"forged-{way}"
+    assert place(exchange, way, **limit_buy(exchange, client_id))[0] == 200
+    crossing = arm(exchange, "fill_before_cancel")
+    unknown = arm(exchange, "unknown_503", outcome="filled")
+    named = {"symbol": SYMBOL, "origClientOrderId": client_id}
+    if way == "rest":
+        url = f"{exchange.rest}{ORDER}?{urlencode({**named, 'timestamp': now_ms()})}&signature=00"
+        refused = requests.delete(url, headers=exchange.key_header(), timeout=TIMEOUT_S).json()
+        other = requests.post(url, headers=exchange.key_header(), timeout=TIMEOUT_S).json()
+    else:
+        forged = {**named, "apiKey": KEY, "timestamp": now_ms(), "signature": "00"}
+        refused = exchange.call("order.cancel", sign=False, **forged)["error"]
+        other = exchange.call("order.place", sign=False, **forged)["error"]
+    assert (refused["code"], other["code"]) == (-1022, -1022)
+    assert status_of(exchange, client_id) == "NEW"
+    assert taken(exchange, crossing) == taken(exchange, unknown) == 0
+    missing = {**named, "origClientOrderId": "no-such-order"}
+    assert exchange.signed("DELETE", ORDER, **missing).json()["code"] == -2011
+    assert taken(exchange, crossing) == 0
+    assert exchange.signed("DELETE", ORDER, **named).json()["code"] == -2011
+    assert status_of(exchange, client_id) == "FILLED"
+    assert taken(exchange, crossing) == 1
+
+
 @strikes("unavailable_503", "error_1008")
 @pytest.mark.parametrize("way", ["rest", "ws"])
 @pytest.mark.parametrize(
@@ -164,8 +261,14 @@ def test_overload_exempts_orders_that_reduce(exchange):
     fault_id = arm(exchange, "error_1008", count=0)
     reducing = {**MARKET_BUY, "side": "SELL", "reduceOnly": "true"}
     assert place(exchange, "rest", **reducing)[0] == 200
-    assert taken(exchange, fault_id) == 0
     assert place(exchange, "rest", **MARKET_BUY)[0] == 503
+    shouted = {**MARKET_BUY, "side": "SELL", "reduceOnly": "TRUE"}
+    assert place(exchange, "rest", **shouted)[1].get("code") != -1008
+    batch = [{**reducing, "reduceOnly": True}, reducing]
+    assert exchange.signed("POST", BATCH, batchOrders=json.dumps(batch)).status_code == 200
+    assert taken(exchange, fault_id) == 1
+    mixed = json.dumps([reducing, MARKET_BUY])
+    assert exchange.signed("POST", BATCH, batchOrders=mixed).json()["code"] == -1008
 
 
 def test_with_a_path_other_requests_are_struck(exchange):

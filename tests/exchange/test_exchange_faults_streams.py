@@ -189,38 +189,107 @@ def test_late_fills(exchange):
     assert kinds.count("TRADE_LITE") == kinds.count("ACCOUNT_UPDATE") == 1
 
 
+def trades(events: list[dict]) -> list[int]:
+    """Return the trade ids of ORDER_TRADE_UPDATE, in the order in which they were told."""
+    orders = [event["o"] for event in events if event["e"] == "ORDER_TRADE_UPDATE"]
+    return [order["t"] for order in orders if order["x"] == "TRADE"]
+
+
+def true_trades(exchange: ExchangeProcess, last: int) -> list[int]:
+    rows = exchange.signed("GET", "/fapi/v1/userTrades", symbol="BTCUSDT").json()
+    return [row["id"] for row in rows][-last:]
+
+
+def events_until(line: Any, number: int) -> list[dict]:
+    """Read user events up to that many ORDER_TRADE_UPDATE of fills."""
+    events: list[dict] = []
+    while len(trades(events)) < number:
+        events += events_until_fill(line)
+    return events
+
+
 @strikes("fill_duplicate")
 def test_a_fill_is_told_twice(exchange):
     line = exchange.user_stream()
-    arm(exchange, "fill_duplicate", stream="ORDER_TRADE_UPDATE")
+    arm(exchange, "fill_duplicate")
     buy(exchange)
-    first = events_until_fill(line)[-1]
-    assert json.loads(line.recv()) == first
+    buy(exchange)
+    events = events_until(line, 3)
+    first, second = true_trades(exchange, 2)
+    assert trades(events) == [first, first, second]
+    assert [event["e"] for event in events].count("TRADE_LITE") == 2
 
 
 @strikes("fill_reorder")
-def test_a_fill_is_told_after_the_next_event(exchange):
+def test_a_fill_is_told_after_the_next_one(exchange):
     line = exchange.user_stream()
-    arm(exchange, "fill_reorder", stream="ACCOUNT_UPDATE")
+    arm(exchange, "fill_reorder")
     buy(exchange)
-    kinds = [event["e"] for event in events_until_fill(line)]
-    assert "ACCOUNT_UPDATE" not in kinds
-    assert json.loads(line.recv())["e"] == "ACCOUNT_UPDATE"
-    arm(exchange, "fill_reorder", stream="ORDER_TRADE_UPDATE", hold_ms=300)
+    buy(exchange)
+    events = events_until(line, 2)
+    first, second = true_trades(exchange, 2)
+    assert first < second
+    assert trades(events) == [second, first]
+    # Neither the hints nor the second order's NEW let the first fill go.
+    kinds = [(event["e"], event.get("o", {}).get("x")) for event in events[-2:]]
+    assert kinds == [("ORDER_TRADE_UPDATE", "TRADE")] * 2
+    assert [event["e"] for event in events].count("ACCOUNT_UPDATE") == 2
+
+
+def test_a_fill_that_nothing_follows_is_told_after_the_hold_time(exchange):
+    line = exchange.user_stream()
+    arm(exchange, "fill_reorder", hold_ms=300, symbol="BTCUSDT")
     began_ms = now_ms()
     buy(exchange)
     events_until_fill(line)
-    assert now_ms() - began_ms >= 300  # nothing came after it, so it was told in the end
+    assert now_ms() - began_ms >= 300
+
+
+def test_the_account_can_be_told_out_of_order_too(exchange):
+    line = exchange.user_stream()
+    fault_id = arm(exchange, "fill_reorder", stream="ACCOUNT_UPDATE", symbol="BTCUSDT")
+    buy(exchange)
+    buy(exchange)
+    held = [event["a"]["P"][0]["pa"] for event in account_updates(line, 2)]
+    assert float(held[0]) > float(held[1])
+    assert taken(exchange, fault_id) == 1
+
+
+def account_updates(line: Any, number: int) -> list[dict]:
+    found: list[dict] = []
+    for event in messages(line):
+        found += [event] if event["e"] == "ACCOUNT_UPDATE" else []
+        if len(found) == number:
+            break
+    return found
 
 
 @strikes("fill_lost")
 def test_a_fill_is_not_told(exchange):
     line = exchange.user_stream()
-    arm(exchange, "fill_lost", stream="ORDER_TRADE_UPDATE")
+    arm(exchange, "fill_lost")
     buy(exchange)
     buy(exchange)
-    kinds = [event["e"] for event in events_until_fill(line)]
-    assert kinds.count("TRADE_LITE") == 2
+    events = events_until(line, 1)
+    assert trades(events) == true_trades(exchange, 1)
+    assert [event["e"] for event in events].count("TRADE_LITE") == 2
+
+
+@pytest.mark.parametrize(
+    ("name", "values"),
+    [("fill_latency", {"delay_ms": 600_000}), ("fill_reorder", {"hold_ms": 600_000})],
+)
+def test_disarming_lets_go_what_is_kept_back(exchange, name, values):
+    line = exchange.user_stream()
+    arm(exchange, name, **values)
+    buy(exchange)
+    disarm(exchange)
+    events = events_until_fill(line)
+    assert [event["e"] for event in events] == [
+        *("ORDER_TRADE_UPDATE", "TRADE_LITE", "ACCOUNT_UPDATE", "ORDER_TRADE_UPDATE")
+    ]
+    buy(exchange)
+    assert len(events_until_fill(line)) == 4
 
 
 @strikes("user_stream_silent")

@@ -17,7 +17,6 @@ def test_at_least_twenty_instruments_with_sane_filters():
         assert usual_e8 > row.min_notional * 10**8, row.symbol
         assert 0.3 <= row.beta <= 2.0, row.symbol
         assert row.base_asset + "USDT" == row.symbol
-        assert row.max_leverage <= 125
         assert 1e4 / row.base_tick < 5.0, "a tick of more than five basis points"
 
 

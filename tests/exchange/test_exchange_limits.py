@@ -74,17 +74,17 @@ def test_going_on_leads_to_bans_that_become_longer():
 
 def test_orders_over_the_budget_are_not_counted():
     limits, clock = made(orders_10s=3, orders_1m=5)
-    limits.charge_orders(2)
+    limits.charge_orders(2, 2)
     with pytest.raises(VenueError) as caught:
-        limits.charge_orders(2)
+        limits.charge_orders(2, 2)
     assert (caught.value.code, caught.value.http_status) == (-1015, 429)
     assert caught.value.message == "Too many new orders; current limit is 3 orders per TEN_SECONDS."
     assert limits.retry_after_s(caught.value) == 10
-    limits.charge_orders(1)
+    limits.charge_orders(1, 1)
     clock.now_ms += 10_000
-    limits.charge_orders(2)
+    limits.charge_orders(2, 2)
     with pytest.raises(VenueError, match="5 orders per MINUTE"):
-        limits.charge_orders(1)
+        limits.charge_orders(1, 1)
     assert limits.headers(True) == {
         "X-MBX-USED-WEIGHT-1M": "0",
         "X-MBX-ORDER-COUNT-10S": "2",
@@ -92,6 +92,20 @@ def test_orders_over_the_budget_are_not_counted():
     }
     assert [row["count"] for row in limits.used()] == [0, 2, 5]
     assert [row["limit"] for row in limits.used()] == [2_400, 3, 5]
+
+
+def test_a_batch_counts_differently_in_the_two_windows():
+    limits, clock = made(orders_10s=10, orders_1m=3)
+    for _ in range(2):
+        limits.charge_orders(5, 1)
+    with pytest.raises(VenueError, match="10 orders per TEN_SECONDS"):
+        limits.charge_orders(5, 1)
+    assert [row["count"] for row in limits.used()] == [0, 10, 2]
+    clock.now_ms += 10_000
+    limits.charge_orders(5, 1)
+    with pytest.raises(VenueError, match="3 orders per MINUTE"):
+        limits.charge_orders(0, 1)
+    assert [row["count"] for row in limits.used()] == [0, 5, 3]
 
 
 ORDER = {
@@ -122,8 +136,14 @@ def test_rest_and_ws_api_share_the_budgets():
     assert first.headers["X-MBX-ORDER-COUNT-1M"] == "1"
     second = exchange.call("order.place", **order())
     assert [row["count"] for row in second["rateLimits"]][1:] == [2, 2]
-    for _ in range(2):
-        assert exchange.call("order.place", **order())["status"] == 200
+    rows = json.dumps([{**ORDER, "price": price}])
+    timestamp = time.time_ns() // 1_000_000 + offset_ms
+    path = "/fapi/v1/batchOrders"
+    batch = exchange.signed("POST", path, batchOrders=rows, timestamp=timestamp)
+    assert batch.json()[0]["status"] == "NEW", batch.text
+    assert batch.headers["X-MBX-ORDER-COUNT-10S"] == "7"
+    assert batch.headers["X-MBX-ORDER-COUNT-1M"] == "3"
+    assert exchange.call("order.place", **order())["status"] == 200
     refused = exchange.call("order.place", **order())
     assert (refused["status"], refused["error"]["code"]) == (429, -1015)
     assert refused["error"]["data"]["retryAfter"] > refused["error"]["data"]["serverTime"]
@@ -137,7 +157,7 @@ def test_rest_and_ws_api_share_the_budgets():
     info = exchange.get("/fapi/v1/exchangeInfo").json()
     assert [row["limit"] for row in info["rateLimits"]] == [300, 1000, 4]
 
-    statuses = [exchange.get("/fapi/v1/ping").status_code for _ in range(310)]
+    statuses = [exchange.get("/fapi/v1/ping").status_code for _ in range(304)]
     assert set(statuses) == {200, 429, 418}
     assert statuses == sorted(statuses, key=[200, 429, 418].index)
     ws_refused = exchange.call("ping", sign=False)

@@ -6,6 +6,7 @@ import orjson
 import pytest
 from still_market import StillMarket
 
+from exchange.errors import VenueError
 from exchange.instruments import E8
 from exchange.orders import ClientOrder
 from exchange.streams.hub import Hub
@@ -55,7 +56,7 @@ class Venue:
         return self.desk.place(params)[0]
 
     def sum_e8(self, kind: str) -> int:
-        return self.account.income.sum_e8(kind)
+        return sum(row.amount_e8 for row in self.account.income.rows if row.kind == kind)
 
 
 def test_margin_call_comes_once_and_again_after_relief():
@@ -100,7 +101,6 @@ def test_liquidation_in_a_liquid_market():
         ("LIQUIDATION", "CALCULATED", "FILLED"),
     ]
     (order,) = venue.forced
-    assert venue.liquidator.orders == [order]
     # Bankruptcy: 60940.0 − 7.2249925 / 0.03 = 60699.1669, up to the tick; sold at the bid.
     assert (order.status, order.side_text, order.kind) == ("FILLED", "SELL", "LIMIT")
     assert order.time_in_force == "IOC"
@@ -119,6 +119,10 @@ def test_liquidation_in_a_liquid_market():
     assert venue.account.wallet_e8 == 0
     assert venue.liquidator.insurance_e8 == left
     assert not venue.liquidator.check()
+    # What the venue does by itself is no request of a client.
+    requests, entries = venue.desk.register.requests, venue.desk.register.entries
+    assert (dict(requests), dict(entries)) == ({"place": 2}, {"liquidation": 1})
+    assert venue.desk.register.asked == venue.desk.register.accepted == 3
 
 
 def test_insurance_pays_what_a_gap_takes():
@@ -186,3 +190,22 @@ def test_without_a_price_nobody_is_liquidated(quote):
     venue.market.set("BTCUSDT", *quote)
     assert not venue.liquidator.check()
     assert venue.account.held_lot("BTCUSDT") == 30
+
+
+def test_while_the_book_of_a_held_symbol_is_invalid_the_check_waits(monkeypatch):
+    venue = Venue(symbols=("BTCUSDT", "ETHUSDT"))
+    venue.place("BUY", "0.030")
+    venue.market.set("BTCUSDT", 609_395, 609_405)
+    shut = {"BTCUSDT"}
+
+    def check_open(symbol: str) -> None:
+        if symbol in shut:
+            raise VenueError(-1008)
+
+    monkeypatch.setattr(venue.market, "check_open", check_open)
+    assert not venue.liquidator.check()
+    assert (venue.account.held_lot("BTCUSDT"), venue.forced) == (30, [])
+    shut.clear()
+    shut.add("ETHUSDT")  # of which nothing is held
+    assert venue.liquidator.check()
+    assert venue.account.held_lot("BTCUSDT") == 0

@@ -88,7 +88,7 @@ def test_a_gap_makes_the_book_invalid_and_nothing_fills_until_the_next_snapshot(
     row.on_update(diff(10, 14, 8, [], []))
     row.on_snapshot(snapshot(12, BIDS, ASKS))
     order = ClientOrder(BTC, 1, "1", BUY, "LIMIT", "GTC", 1000, 700, False, 0)
-    row.book.submit(order, rests=True)
+    row.book.submit(order, True, order.price_tick)
     assert order.ahead_lot == 1000
     assert row.on_update(diff(30, 34, 25, [], []))
     assert (row.is_synced, row.gaps) == (False, 1)
@@ -108,7 +108,7 @@ def test_a_book_that_came_back_beyond_an_order_fills_it():
     row.on_update(diff(10, 14, 8, [], []))
     row.on_snapshot(snapshot(12, BIDS, ASKS))
     order = ClientOrder(BTC, 1, "1", BUY, "LIMIT", "GTC", 1000, 700, False, 0)
-    row.book.submit(order, rests=True)
+    row.book.submit(order, True, order.price_tick)
     row.lose()
     row.on_update(diff(50, 54, 48, [], []))
     assert row.on_snapshot(snapshot(52, [["99.0", "1"]], [["99.5", "9"]]))

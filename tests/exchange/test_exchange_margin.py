@@ -180,9 +180,13 @@ def test_order_cost_has_the_open_loss():
     held.check_margin(order(BUY, 0, 30), lambda symbol: [], 640_000)
 
 
-def modes(held: Account) -> tuple[AccountModes, Register]:
-    register = Register()
-    return AccountModes(held, register, UserEvents(Hub(), lambda: 0)), register
+def modes(held: Account, waiting: tuple[str, ...] = ()) -> tuple[AccountModes, Register]:
+    register, events = Register(), UserEvents(Hub(), lambda: 0)
+
+    def waiting_of(symbol: str) -> list[str]:
+        return [each for each in waiting if each == symbol]
+
+    return AccountModes(held, register, events, waiting_of), register
 
 
 #  held lots  balance  from  to   answer
@@ -243,6 +247,9 @@ def test_position_mode_changes_only_when_nothing_is_open():
     fill(held, BUY, 640_000, 1)
     assert code(True) == -4068
     fill(held, SELL, 640_000, 1)
+    changing, _ = modes(held, waiting=("BTCUSDT",))
+    assert code(True) == -4067
+    changing, _ = modes(held)
     changing.set_dual_side(True)
     assert held.is_dual_side
     assert code(True) == -4059

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from protocol_shapes import Known
+from protocol_shapes import WHOLE_ALGO_KEYS, Known
 from protocol_stage import (
     HAS_PROTOCOL,
     SYMBOL,
@@ -32,6 +32,7 @@ V1 = "/fapi/v1"
 DROPPED = "the venue took it out of order responses in July 2026"
 TRAILING = "trailing stops alone have it, and those live at algoOrder since December 2025"
 SHORT = "the venue answers with ids, code and message; binance-net's file shows a whole order"
+ICEBERG = "futures have no iceberg orders: it is null in every answer"
 KNOWN = (
     Known("order P*", "avgPrice", "missing", DROPPED),
     Known("order *", "cumQuote", "missing", DROPPED),
@@ -50,7 +51,16 @@ KNOWN = (
         for case in ("batchOrders *", "openOrders", "allOrders")
         for path in ("[].activatePrice", "[].priceRate")
     ),
-    Known("algoOrder DELETE", "*", "missing", SHORT),
+    *(Known("algoOrder DELETE", key, "missing", SHORT) for key in WHOLE_ALGO_KEYS),
+    *(
+        Known(case, path, "null", ICEBERG)
+        for case, path in (
+            ("algoOrder POST", "icebergQuantity"),
+            ("algoOrder GET", "icebergQuantity"),
+            ("openAlgoOrders", "[].icebergQuantity"),
+            ("allAlgoOrders", "[].icebergQuantity"),
+        )
+    ),
 )
 
 

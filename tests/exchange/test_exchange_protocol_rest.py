@@ -38,15 +38,24 @@ V1 = "/fapi/v1"
 # Explained differences: case, path, problem, reason.
 LIVE = "live answers have it, as the notes in ccxt's source show"
 TWO_FILTERS = "the official SDK's example merges all filters into one row"
+KEYS_OF_OTHER_FILTERS = (
+    *("limit", "minQty", "maxQty", "stepSize", "notional"),
+    *("multiplierDecimal", "multiplierDown", "multiplierUp"),
+)
 KNOWN = (
-    Known("exchangeInfo", "symbols[].filters[PRICE_FILTER].*", "missing", TWO_FILTERS),
+    *(
+        Known("exchangeInfo", f"symbols[].filters[PRICE_FILTER].{key}", "missing", TWO_FILTERS)
+        for key in KEYS_OF_OTHER_FILTERS
+    ),
+    Known("exchangeInfo", "assets[].autoAssetExchange", "null", "null: not used as margin"),
     Known("exchangeInfo", "exchangeFilters[]", "empty", "the example is made up"),
     Known("exchangeInfo", "futuresType", "extra", "live answers have it"),
     Known("exchangeInfo", "symbols[].maxMoveOrderLimit", "extra", "live answers have it"),
     Known("exchangeInfo", "symbols[].permissionSets", "extra", "live answers have it"),
     Known("exchangeInfo", "symbols[].filters[PERCENT_PRICE].multiplierDecimal", "type", LIVE),
     Known("account v2", "positions[].breakEvenPrice", "extra", LIVE),
-    Known("account v2", "positions[].isolated*", "extra", LIVE),
+    Known("account v2", "positions[].isolatedMargin", "extra", LIVE),
+    Known("account v2", "positions[].isolatedWallet", "extra", LIVE),
     Known("account v2", "positions[].notional", "extra", LIVE),
     Known("positionRisk v3", "[].isAutoAddMargin", "missing", "moved from v2 to symbolConfig"),
     Known("positionRisk v3", "[].leverage", "missing", "moved from v2 to symbolConfig"),

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from protocol_shapes import Known
+from protocol_shapes import WHOLE_ALGO_KEYS, Known
 from protocol_stage import (
     HAS_PROTOCOL,
     SYMBOL,
@@ -31,14 +31,17 @@ DROPPED = "the venue took it out of order responses in July 2026"
 TRAILING = "trailing stops alone have it, and those live at algoOrder since December 2025"
 SHORT = "the venue answers with ids, code and message; binance-net's file shows a whole order"
 LIVE = "live answers have it, as the notes in ccxt's source show"
+ICEBERG = "futures have no iceberg orders: it is null in every answer"
 KNOWN = (
     Known("order.*", "result.avgPrice", "missing", DROPPED),
     Known("order.*", "result.cumQuote", "missing", DROPPED),
     Known("order.*", "result.activatePrice", "missing", TRAILING),
     Known("order.*", "result.priceRate", "missing", TRAILING),
     Known("order.status", "rateLimits", "extra", "the examples leave it out"),
-    Known("algoOrder.cancel", "result.*", "missing", SHORT),
-    Known("account.status", "result.positions[].isolated*", "extra", LIVE),
+    *(Known("algoOrder.cancel", f"result.{key}", "missing", SHORT) for key in WHOLE_ALGO_KEYS),
+    Known("algoOrder.place", "result.icebergQuantity", "null", ICEBERG),
+    Known("account.status", "result.positions[].isolatedMargin", "extra", LIVE),
+    Known("account.status", "result.positions[].isolatedWallet", "extra", LIVE),
     Known("account.status", "result.positions[].notional", "extra", LIVE),
     Known(
         "v2/account.position",

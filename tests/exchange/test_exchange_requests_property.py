@@ -107,7 +107,7 @@ class Judge:
     def check(self) -> None:
         register = self.bench.register
         refused = sum(register.rejections.values())
-        assert register.requests["place"] == len(register.orders) + refused
+        assert register.asked == len(register.orders) + refused
         algo = self.bench.desk.algo
         asked = register.requests["algo_place"]
         assert asked == len(algo.orders) + register.requests["algo_refused"]

@@ -124,7 +124,7 @@ def test_an_amended_order_goes_to_the_end_of_its_queue_or_takes(bench):
     order.remaining_lot = 6
     row.amend(order)
     assert row.book.queue(BUY, price) == [later.slot, order.slot]
-    assert row.book.remaining(order.slot) == 6
+    assert row.book.total(BUY, price) == 5 + 6
     best = row.book.best(SELL)
     order.price_tick, order.remaining_lot = best, 4
     row.amend(order)

@@ -42,20 +42,30 @@ def test_it_finds_what_a_search_finds(steps):
             index.forget(number)
             plain.levels.pop(number, None)
         else:
-            found = index.reached(number, number + more)
+            found = index.reached(number, number + more, number)
             assert len(found) == len(set(found))
             assert set(found) == plain.reached(number, number + more)
         assert len(index) == len(plain.levels)
 
 
-def test_the_nearest_comes_first():
+def test_the_nearest_to_the_price_before_comes_first_in_either_direction():
     index = TriggerIndex()
-    for order_id, tick in ((1, 105), (2, 101), (3, 103)):
+    for order_id, tick in ((1, 105), (2, 101), (3, 104)):
         index.watch(order_id, [(tick, True)])
-    index.watch(4, [(99, False)])
-    assert index.reached(98, 104) == [2, 3, 4]
-    assert index.reached(98, 104) == []
-    assert index.reached(105, 105) == [1]
+    for order_id, tick in ((4, 99), (5, 98)):
+        index.watch(order_id, [(tick, False)])
+    assert index.reached(98, 104, 100) == [2, 4, 5, 3]
+    assert index.reached(98, 104, 100) == []
+    assert index.reached(105, 105, 100) == [1]
+
+
+def test_what_was_reached_already_comes_before_all_and_the_oldest_of_equals_first():
+    index = TriggerIndex()
+    index.watch(1, [(101, True)])
+    index.watch(2, [(90, True)])  # long passed: it could not fire until now
+    index.watch(3, [(99, False), (101, True)])
+    index.watch(4, [(101, True)])
+    assert index.reached(99, 102, 100) == [2, 1, 3, 4]
 
 
 def test_dead_rows_do_not_pile_up():
@@ -64,4 +74,4 @@ def test_dead_rows_do_not_pile_up():
         index.watch(1, [(10_000 + tick, True), (5_000 - tick % 4_000, False)])
     assert len(index._rising) <= SPARE_ROWS + 5
     assert len(index._falling) <= SPARE_ROWS + 5
-    assert index.reached(5_000, 14_999) == [1]
+    assert index.reached(5_000, 14_999, 10_000) == [1]
