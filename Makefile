@@ -25,8 +25,8 @@ RUN_OPTIONS := $(if $(DURATION),--duration $(DURATION)) $(if $(MARKET),--market 
 SET_OPTIONS := $(foreach pair,$(SET),--set '$(pair)')
 
 .DEFAULT_GOAL := help
-.PHONY: help run status stop kill logs test test-clients bench bench-shm bench-exchange build \
-	evaluate lint docs lock clean-shm clean
+.PHONY: exchange help run status stop kill logs test test-clients bench bench-shm bench-exchange \
+	bench-engine build evaluate lint docs lock clean-shm clean
 
 help: ## show the targets
 	@grep -hE '^[a-z][a-z-]*:.*## ' $(MAKEFILE_LIST) | sort | \
@@ -81,6 +81,14 @@ bench-shm: $(VENV)/.dev ## run the bench of rings, pools and histograms
 
 bench-exchange: $(VENV)/.dev ## run the benches of the embedded exchange: matching, streams
 	@$(PY) -m bench exchange exchange_stream $(if $(JSON),--json $(JSON))
+
+bench-engine: $(VENV)/.dev ## run the bench of the engine: book, signals, rings, others' books
+	@$(PY) -m bench engine $(if $(JSON),--json $(JSON))
+
+exchange: $(VENV)/.runtime ## start the embedded exchange alone: PORT= OPTIONS="--market ... --fault ..."
+	@EXCHANGE_API_KEY="$${EXCHANGE_API_KEY:-embedded}" \
+		EXCHANGE_API_SECRET="$${EXCHANGE_API_SECRET:-embedded}" \
+		$(PY) -m exchange $(if $(PORT),--port $(PORT)) $(OPTIONS)
 
 evaluate: $(VENV)/.dev ## judge the signals on recordings: CAPTURE= JSON= PLOTS=
 	@test -n '$(CAPTURE)' || { echo 'error: CAPTURE="FILE [FILE...]" is needed' >&2; exit 2; }

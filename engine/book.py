@@ -30,6 +30,7 @@ from engine.far_table import (
 from shm.compiled import export, kernel
 from shm.memory import (
     count_trailing_zeros,
+    load_i64,
     shift_left,
     shift_right,
     store_i64,
@@ -187,6 +188,29 @@ def _write_pair(out: int, place: int, price_tick: int, quantity_lot: int) -> Non
 
 
 @kernel
+def _write_window(side: int, base_tick: int, written: int, count: int, out: int) -> int:
+    # Loop bound: count. The bits of a word are taken one after another: neighbours share a word.
+    view = side_at(side)
+    direction = view.direction
+    best = tick_of(direction, base_tick, 0)
+    word = view.first_index >> 6
+    bits = view.words[word]
+    while written < count:
+        if bits == 0:
+            index = next_index(side, (word + 1) << 6)
+            if index >= WINDOW:
+                break
+            word = index >> 6
+            bits = view.words[word]
+        bit = count_trailing_zeros(bits)
+        bits &= ~shift_left(1, bit)
+        index = (word << 6) + bit
+        _write_pair(out, written, best + direction * index, view.lots[index])
+        written += 1
+    return written
+
+
+@kernel
 def best_levels(book: int, is_ask: int, count: int, out: int) -> int:
     """Write the best levels of a side, best first; return how many there are, ≤ count.
 
@@ -208,11 +232,8 @@ def best_levels(book: int, is_ask: int, count: int, out: int) -> int:
             _write_pair(out, written, tick, far_quantity(side, tick))
             written += 1
             tick = far_next(side, tick)
-    index = view.first_index
-    while index < WINDOW and written < count:
-        _write_pair(out, written, tick_of(view.direction, base, index), view.lots[index])
-        written += 1
-        index = next_index(side, index + 1)
+    if view.first_index < WINDOW:
+        written = _write_window(side, base, written, count, out)
     if written < count and view.far_count > view.better_count:
         tick = far_next(side, tick_of(view.direction, base, WINDOW - 1))
         while tick != 0 and written < count:
@@ -220,6 +241,31 @@ def best_levels(book: int, is_ask: int, count: int, out: int) -> int:
             written += 1
             tick = far_next(side, tick)
     return written
+
+
+@kernel
+def keep_best_levels(
+    book: int, is_ask: int, price_tick: int, count: int, out: int, known: int
+) -> int:
+    """Bring the best levels up to date after `apply_level` at a price; return how many there are.
+
+    A change at a price worse than all of `count` known levels leaves them as they are.
+
+    Args:
+        book: address of the book.
+        is_ask: the side that was changed: 0 bids, 1 asks.
+        price_tick: where it was changed, ticks.
+        count: levels wanted, > 0.
+        out: i64[count][2] as `best_levels` or this function wrote it before the change; changed.
+        known: what that returned; 0 reads the book anew.
+
+    Loop bound: as `best_levels`.
+    """
+    if known == count:
+        worst_tick = load_i64(out + (count - 1) * PAIR_SIZE)
+        if (price_tick - worst_tick) * side_at(side_address(book, is_ask)).direction > 0:
+            return known
+    return best_levels(book, is_ask, count, out)
 
 
 @kernel

@@ -76,3 +76,27 @@ DUMPED_LEVEL = Record(
     align=8,
 )
 assert DUMPED_LEVEL.size == 24
+
+# What `engine_book_measures` is asked and what it writes.
+BOOK_MEASURES = Record(
+    "book_measures",
+    "What can be asked of a book at one moment; sides are indexed 0 bids, 1 asks.",
+    [
+        Field("ticks", "i64", "ticks", "caller", "how far `depth_lot` reaches from the best price"),
+        Field("levels", "i64", "count", "caller", "how many levels liquidity and pressure read"),
+        Field("quantity_lot", "i64", "lots", "caller", "what the sweeps want"),
+        Field("price_tick", "i64", "ticks", "caller", "where the queues are looked at, by side", 2),
+        Field("has_mid", "i64", "0 or 1", "engine", "both sides have a level"),
+        Field("best_tick", "i64", "ticks", "engine", "0 = the side is empty", 2),
+        Field("depth_lot", "i64", "lots", "engine", "within `ticks` of the best price", 2),
+        Field("queue_lot", "i64", "lots", "engine", "ahead of a new order at `price_tick`", 2),
+        Field("liquidity_lot", "f64", "lots", "engine", "sum over the levels", 2),
+        Field("pressure_lot", "f64", "lots", "engine", "weighted sum over the levels", 2),
+        Field("mid_tick", "f64", "ticks", "engine", "0 without one"),
+        Field("weighted_tick", "f64", "ticks", "engine", "mid weighted by imbalance; 0 without"),
+        Field("micro_tick", "f64", "ticks", "engine", "micro-price, first order; 0 without"),
+        Field("unfilled_lot", "i64", "lots", "engine", "of a sweep, by the side swept", 2),
+        Field("worst_tick", "i64", "ticks", "engine", "last price of the sweep; 0 = none", 2),
+        Field("average_tick", "f64", "ticks", "engine", "mean price of the sweep; 0 = none", 2),
+    ],
+)

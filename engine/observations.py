@@ -6,6 +6,7 @@ Each is called after `venue_clock.advance`; prices and quantities have been chec
 from __future__ import annotations
 
 from engine.book import PAIR_SIZE, best_levels, best_tick, quantity_at
+from engine.book_flow import forget_depth_flow, observe_depth_flow
 from engine.rsi import open_bar
 from engine.state import PARAMETERS, SYMBOL_STATE, TRADE_RING
 from engine.venue_clock import BUCKET_MS, GRID_MASK
@@ -148,6 +149,8 @@ def observe_depth(state: int, parameters: int, book: int) -> None:
     view.ask_liquidity_lot = _sum(ask_pairs, ask_count)
     view.bid_pressure = _weigh(pairs, bid_count, levels)
     view.ask_pressure = _weigh(ask_pairs, ask_count, levels)
+    if parameters_at(parameters).flow_levels > 1:
+        observe_depth_flow(state, parameters, book)
     view.has_imbalance = 0
     view.imbalance = 0.0
     if bid_count == 0 or ask_count == 0:
@@ -164,7 +167,8 @@ def observe_depth(state: int, parameters: int, book: int) -> None:
 
 @kernel
 def forget_depth(state: int) -> None:
-    """Make the imbalance unknown: the book was withdrawn."""
+    """Make the imbalance unknown: the book was withdrawn. Order flow compares with it no more."""
     view = state_at(state)
     view.has_imbalance = 0
     view.imbalance = 0.0
+    forget_depth_flow(state)

@@ -6,7 +6,7 @@ import math
 from typing import Any
 
 from config.settings import Settings
-from engine.state import BOOK_LEVELS_MAX, DECAY_ROWS, TAU_MS
+from engine.state import BOOK_LEVELS_MAX, DECAY_ROWS, FLOW_LEVELS_MAX, TAU_MS
 from shm.records import Factor
 
 # What stays when optimization.USE_ADVANCED_SIGNALS is off.
@@ -36,6 +36,7 @@ def fill_parameters(parameters: Any, settings: Settings, require_book: bool = Tr
     parameters.rsi_period = signals.rsi_period
     parameters.book_levels = min(signals.book_levels, BOOK_LEVELS_MAX)
     parameters.warmup_events = signals.warmup_events
+    parameters.flow_levels = min(signals.flow_levels, FLOW_LEVELS_MAX)
     parameters.use_momentum = int(signals.use_momentum)
     parameters.use_mean_reversion = int(signals.use_mean_reversion)
     parameters.use_order_flow = int(signals.use_order_flow)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 
+from engine.book_flow import PRIOR_LOT, depth_flow
 from engine.observations import TRADE_MASK, VARIANCE_TAU_S, parameters_at, state_at
 from engine.rsi import is_rsi_known
 from engine.venue_clock import BUCKET_MS, GRID_MASK
@@ -24,13 +25,14 @@ EMA_CROSS = int(Factor.EMA_CROSS)
 RSI = int(Factor.RSI)
 SPREAD = int(Factor.SPREAD)
 
+# Signals that follow from trades and the clock.
+PRICE_BITS = 1 << MOMENTUM | 1 << ACCELERATION | 1 << VOLUME_SPIKE | 1 << EMA_CROSS | 1 << RSI
+
 BALANCED_SHARE = 1e-9
 VELOCITY_S = 5.0
 VELOCITY_BUCKETS = int(VELOCITY_S * 1000) // BUCKET_MS
 TREND_S_MIN = 1.0
 FAST_TAU_S = 1.0
-# Keeps ratios of decayed volumes from speaking up once nothing but rests of a lot is left.
-PRIOR_LOT = 1.0
 SPREAD_DEVIATION_MIN = 0.5
 
 assert 2 * VELOCITY_BUCKETS <= GRID_MASK
@@ -100,11 +102,12 @@ def score_acceleration(state: int) -> None:
 
 
 @kernel
-def score_order_flow(state: int) -> None:
+def score_order_flow(state: int, parameters: int) -> None:
     """Score buying against selling pressure: the mean of the two parts that are known.
 
     Trade flow (B − S) / (B + S + 1 lot) of taker volume, and order-flow imbalance Σe / (Σ|e| + 1
     lot) at the best prices (Cont, Kukanov, Stoikov 2014), both decayed over 5 s of venue time.
+    With `flow_levels` above 1 the second part is that of the best levels, see book_flow.py.
     """
     view = state_at(state)
     parts = 0.0
@@ -112,7 +115,11 @@ def score_order_flow(state: int) -> None:
     if view.trade_count > 0:
         total += (view.buy_lot - view.sell_lot) / (view.buy_lot + view.sell_lot + PRIOR_LOT)
         parts += 1.0
-    if view.quote_count > 1:
+    if parameters_at(parameters).flow_levels > 1:
+        if view.flow_updates > 0:
+            total += depth_flow(state, parameters)
+            parts += 1.0
+    elif view.quote_count > 1:
         total += view.ofi_lot / (view.ofi_gross_lot + PRIOR_LOT)
         parts += 1.0
     if parts > 0.0:
@@ -215,8 +222,8 @@ def score_spread(state: int) -> None:
 
 
 @kernel
-def evaluate_signals(state: int, parameters: int) -> None:
-    """Write all eight scores. Loop bound: the eight."""
+def _score_prices(state: int, parameters: int) -> None:
+    # Loop bound: the eight signals.
     view = state_at(state)
     view.known = 0
     for factor in range(SPREAD + 1):
@@ -224,9 +231,27 @@ def evaluate_signals(state: int, parameters: int) -> None:
     estimate_variance(state)
     score_momentum(state)
     score_acceleration(state)
-    score_order_flow(state)
     score_volume_spike(state, parameters)
-    score_book_imbalance(state)
     score_ema_cross(state, parameters)
     score_rsi(state, parameters)
+
+
+@kernel
+def evaluate_signals(state: int, parameters: int) -> None:
+    """Write all eight scores.
+
+    Momentum, acceleration, volume spike, EMA cross and RSI follow from the trades and the clock
+    alone: while neither has moved, they stand as they are.
+    """
+    view = state_at(state)
+    if view.scored_ms != view.clock_ms or view.scored_trades != view.trade_count:
+        view.scored_ms = view.clock_ms
+        view.scored_trades = view.trade_count
+        _score_prices(state, parameters)
+    view.known &= PRICE_BITS
+    view.scores[ORDER_FLOW] = 0.0
+    view.scores[BOOK_IMBALANCE] = 0.0
+    view.scores[SPREAD] = 0.0
+    score_order_flow(state, parameters)
+    score_book_imbalance(state)
     score_spread(state)

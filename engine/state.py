@@ -16,10 +16,15 @@ from shm.fields import Field, Record
 from shm.records import MARKET_EVENT, REPORT, SIGNAL, SIGNAL_COUNT, SYMBOL_COUNT_MAX
 
 BOOK_LEVELS_MAX = 20
+# Levels of a side that multi-level order flow can compare.
+FLOW_LEVELS_MAX = 10
 TRADE_RING = 4
 GRID_SIZE = 64
 BAR_RING = 32
 FILL_ROWS = 1024
+
+# Two halves of two sides of price and quantity.
+FLOW_PAIR_WORDS = 2 * 2 * FLOW_LEVELS_MAX * 2
 
 # Decay tables: exp(−dt/τ) as a product of three factors over the bytes of dt in milliseconds.
 TAU_MS = (1_000, 5_000, 60_000)
@@ -45,6 +50,7 @@ PARAMETERS = Record(
         Field("rsi_period", "i64", "bars", "agent", "of Wilder's mean"),
         Field("book_levels", "i64", "levels", "agent", "on each side, for book imbalance"),
         Field("warmup_events", "i64", "events", "agent", "of a symbol before its first signal"),
+        Field("flow_levels", "i64", "levels", "agent", "order flow compares; 1 = best prices"),
         Field("use_momentum", "i64", "0 or 1", "agent", "the strategy may enter"),
         Field("use_mean_reversion", "i64", "0 or 1", "agent", "the strategy may enter"),
         Field("use_order_flow", "i64", "0 or 1", "agent", "the strategy may enter"),
@@ -113,6 +119,8 @@ SYMBOL_STATE = Record(
         Field("ask_pressure", "f64", "lots", "engine", "weighted sum"),
         Field("levels", "i64", "tick, lot", "engine", "scratch", 2 * 2 * BOOK_LEVELS_MAX),
         # Results.
+        Field("scored_ms", "i64", "ms, venue", "engine", "clock of the last price scores"),
+        Field("scored_trades", "i64", "count", "engine", "trades they were computed from"),
         Field("variance", "f64", "1/s", "engine", "of returns, a tick per second at least"),
         Field("micro_trend", "f64", "fraction", "engine", "return over the last three trades"),
         Field("velocity", "f64", "fraction", "engine", "return over the last 5 s"),
@@ -130,6 +138,16 @@ SYMBOL_STATE = Record(
         Field("opposing", "i64", "bits by Factor", "engine", "factors against it"),
         Field("confirmations", "i64", "count", "engine", "agreeing beside the trigger"),
         Field("signal_ms", "i64", "ms, venue", "engine", "time of the last signal; 0 = none"),
+        # Order flow of the best levels, see book_flow.py; untouched while one level is asked for.
+        Field("flow_updates", "i64", "count", "engine", "depth updates compared since it was cold"),
+        Field(
+            "flow_known", "i64", "0 or 1", "engine", "`flow_pairs` hold the last update's levels"
+        ),
+        Field("flow_ms", "i64", "ms, venue", "engine", "time the sums are decayed to"),
+        Field("flow_lot", "f64", "lots", "engine", "by level, decayed over 5 s", FLOW_LEVELS_MAX),
+        Field("flow_gross_lot", "f64", "lots", "engine", "its absolute terms", FLOW_LEVELS_MAX),
+        Field("flow_half", "i64", "0 or 1", "engine", "half of `flow_pairs` that is the newer"),
+        Field("flow_pairs", "i64", "tick, lot", "engine", "levels by half, side", FLOW_PAIR_WORDS),
     ],
 )
 

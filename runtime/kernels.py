@@ -34,7 +34,7 @@ BUILD_FOLDER = ROOT / ".build"
 # Each group is compiled by a process of its own; together they take about as long as the longest.
 KERNEL_GROUPS = (
     ("feed.loop",),
-    ("engine.loop",),
+    ("engine.loop", "engine.book_queries"),
     ("risk.loop",),
     ("exchange.matching.entries",),
     (

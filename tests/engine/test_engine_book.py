@@ -129,6 +129,25 @@ def test_any_updates(updates: list[tuple[int, int, int]], middle: int) -> None:
     assert dumped(pair.address) == ({}, {})
 
 
+@pytest.mark.parametrize("count", [1, 5, 20])
+def test_best_levels_that_are_kept_equal_those_read_anew(count: int) -> None:
+    print("seed 5")
+    rng, pair = random.Random(5), Pair()
+    kept = [(ctypes.c_int64 * (2 * count))() for _ in range(2)]
+    known = [0, 0]
+    for _ in range(4_000):
+        is_ask = rng.randint(0, 1)
+        away = int(rng.expovariate(1 / 15)) if rng.random() < 0.97 else rng.randint(0, 30_000)
+        tick = 640_001 + away if is_ask else 640_000 - away
+        pair.set(is_ask, tick, rng.choice((0, 0, 1, 2)))
+        place = ctypes.addressof(kept[is_ask])
+        known[is_ask] = kernels.keep_best_levels(
+            pair.address, is_ask, tick, count, place, known[is_ask]
+        )
+        got = [(kept[is_ask][2 * k], kept[is_ask][2 * k + 1]) for k in range(known[is_ask])]
+        assert got == pair.twin.levels(is_ask, count)
+
+
 def test_colliding_far_prices_stay_apart() -> None:
     pair = Pair()
     pair.set(0, 1_000_000, 7)

@@ -66,6 +66,25 @@ def test_invented_market_equals_sums_over_histories() -> None:
     assert compared > 30
 
 
+DEEP = load(env_file=None, environ={}, overrides=["signals.flow_levels=5"])
+
+
+@pytest.mark.recordings
+@pytest.mark.skipif(bool(recording.ABSENT), reason=recording.ABSENT or "present")
+def test_recording_slice_with_order_flow_of_five_levels() -> None:
+    compared, worst = compare(recording.chain("BTCUSDT")[:60_000], DEEP, 1_511)
+    print(f"{compared} evaluations compared, worst difference {worst:.1e}")
+    assert compared >= 4
+
+
+@pytest.mark.parametrize("levels", [2, 5, 10])
+def test_invented_market_with_order_flow_of_several_levels(levels: int) -> None:
+    print("seed 8")
+    chosen = load(env_file=None, environ={}, overrides=[f"signals.flow_levels={levels}"])
+    compared, _ = compare(market(8, 2_500, 1), chosen, 30)
+    assert compared > 20
+
+
 prices = st.integers(50_000, 51_000)
 lots = st.one_of(st.integers(1, 50), st.just(1 << 40))
 gaps = st.sampled_from((0, 0, 1, 30, 249, 250, 999, 1_000, 5_000, 61_000, 70_000, 5_000_000))
@@ -95,6 +114,12 @@ def histories(draw: Any) -> np.ndarray:
 @given(histories())
 def test_any_history_equals_sums_over_it(events: np.ndarray) -> None:
     compare(events, SETTINGS, 1)
+
+
+@effort(max_examples=40, deadline=None)
+@given(histories())
+def test_any_history_with_order_flow_of_five_levels(events: np.ndarray) -> None:
+    compare(events, DEEP, 1)
 
 
 extreme_ticks = st.one_of(st.integers(-2, 3), st.integers(1, 1 << 40), st.just(1 << 62))

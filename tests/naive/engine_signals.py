@@ -44,6 +44,8 @@ class NaiveSymbol:
         self.quotes: list[tuple[int, int, int, int, int]] = []
         self.quote_ms = 0
         self.imbalance: float | None = None
+        self.depths: list[tuple[list[tuple[int, int]], list[tuple[int, int]]] | None] = [None]
+        self.depth_flows: list[tuple[int, list[int]]] = []
 
     def take(self, event: Any) -> bool:
         """Take an event in; return whether the signals are evaluated after it."""
@@ -52,6 +54,10 @@ class NaiveSymbol:
         delayed = int(event["flags"]) & EventFlag.DELAYED
         if kind == EventKind.SNAPSHOT_BEGIN:
             self.imbalance = None
+            self.depths.append(None)
+        if kind == EventKind.INVALID:
+            self.imbalance = None
+            self.depths.append(None)
         if kind == EventKind.SNAPSHOT_END:
             self._see_depth()
         if kind in (EventKind.TRADE, EventKind.BEST) or (completed and not delayed):
@@ -82,6 +88,8 @@ class NaiveSymbol:
         count = self.settings.signals.book_levels
         bids, asks = self.book.levels(0, count), self.book.levels(1, count)
         self.imbalance = None
+        if self.settings.signals.flow_levels > 1:
+            self._see_depth_flow()
         if not bids or not asks:
             return
         bid = sum((count - k) * lot for k, (_, lot) in enumerate(bids))
@@ -89,6 +97,25 @@ class NaiveSymbol:
         self.imbalance = (bid - ask) / (bid + ask)
         if self.now - self.quote_ms >= 1000:
             self._see_best(*bids[0], *asks[0])
+
+    def _see_depth_flow(self) -> None:
+        # Per level: what was there and is not any more, against what was not there and is now.
+        count = self.settings.signals.flow_levels
+        after = (self.book.levels(0, count), self.book.levels(1, count))
+        before = self.depths[-1]
+        self.depths.append(after)
+        if before is None:
+            return
+        events = []
+        for level in range(count):
+            flow = 0
+            for sign, old, new in ((1, before[0], after[0]), (-1, before[1], after[1])):
+                price_0, lot_0 = old[level] if level < len(old) else (-sign * math.inf, 0)
+                price_1, lot_1 = new[level] if level < len(new) else (-sign * math.inf, 0)
+                better, worse = sign * price_1 > sign * price_0, sign * price_1 < sign * price_0
+                flow += sign * (lot_1 if better else -lot_0 if worse else lot_1 - lot_0)
+            events.append(flow)
+        self.depth_flows.append((self.now, events))
 
     # What the history says -------------------------------------------------------------------
 
@@ -130,7 +157,12 @@ class NaiveSymbol:
             buy = self._decayed([(t, q) for t, _, q, s in self.trades if not s], 5)
             sell = self._decayed([(t, q) for t, _, q, s in self.trades if s], 5)
             parts.append((buy - sell) / (buy + sell + 1))
-        if self.flows:
+        if self.settings.signals.flow_levels > 1:
+            if self.depth_flows:
+                pairs = [(t, e) for t, events in self.depth_flows for e in events]
+                gross = self._decayed([(t, abs(e)) for t, e in pairs], 5)
+                parts.append(self._decayed(pairs, 5) / (gross + 1))
+        elif self.flows:
             gross = self._decayed([(t, abs(e)) for t, e in self.flows], 5)
             parts.append(self._decayed(self.flows, 5) / (gross + 1))
         return sum(parts) / len(parts) if parts else None
