@@ -24,6 +24,9 @@ from exchange.faults.rows import Row, Value
 from exchange.instruments import E8, INSTRUMENTS, parse_scaled
 from exchange.markets.regimes import CHAINS, RATE_DEFAULT, REGIME_DEFAULT
 
+# What another market would leave unread in silence.
+OPTIONS_OF_ONE_MARKET = {"rate": "synthetic", "regime": "synthetic", "upstream_depth": "live"}
+
 
 @dataclass(frozen=True, slots=True)
 class Options:
@@ -156,7 +159,13 @@ def _add_market(parser: argparse.ArgumentParser) -> None:
 
 def parse_options(argv: list[str]) -> Options:
     """Return the checked options. Raises StartError with the offending value."""
-    given = _parser().parse_args(argv)
+    parser = _parser()
+    given = parser.parse_args(argv)
+    for name, market in OPTIONS_OF_ONE_MARKET.items():
+        value = getattr(given, name)
+        if given.market != market and value != parser.get_default(name):
+            option = "--" + name.replace("_", "-")
+            raise StartError(f"{option} needs --market {market}: value={value}")
     return Options(
         host=_host(given.host),
         port=_port(given.port),

@@ -24,6 +24,12 @@ MISTAKES = [
     (("--rate", "-3"), "rate", "value=-3"),
     (("--market", "capture"), "capture", "--capture"),
     (("--market", "capture", "--capture", "nowhere.gz"), "missing", "file=nowhere.gz"),
+    (("--upstream-depth", "100ms"), "--market live", "value=100ms"),
+    (
+        ("--market", "capture", "--capture", "x.gz", "--regime", "quiet"),
+        "--market synthetic",
+        "value=quiet",
+    ),
     (("--ready-fd", "99"), "not open", "ready_fd=99"),
     (("--no-such-option",), "unrecognized", "--no-such-option"),
 ]
