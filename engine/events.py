@@ -37,7 +37,7 @@ from shm import counters
 from shm.atomics import load_relaxed, store_release
 from shm.compiled import kernel
 from shm.histograms import count
-from shm.records import MARKET_EVENT, SIGNAL, SIGNAL_COUNT, EventFlag, EventKind
+from shm.records import MARKET_EVENT, SIGNAL, SIGNAL_COUNT, EventFlag, EventKind, ExitRule
 from shm.tables import BOOK_REQUEST
 from shm.views import view_of
 
@@ -60,6 +60,7 @@ SIDE_ASK = int(EventFlag.SIDE_ASK)
 LAST = int(EventFlag.LAST)
 SNAPSHOT = int(EventFlag.SNAPSHOT)
 DELAYED = int(EventFlag.DELAYED)
+PLAIN = int(ExitRule.PLAIN)
 
 EVALUATIONS = counters.offset("engine.evaluations")
 CANDIDATES = counters.offset("engine.candidates")
@@ -325,4 +326,9 @@ def fill_signal(engine: int, event: int, slot: int, written_ns: int) -> None:
     signal.strategy = view.strategy
     signal.confirmations = view.confirmations
     signal.side = view.side
-    signal.flags = 0
+    signal.exit_rule = PLAIN
+    signal.mean_tick = 0
+    signal.hold_ms_min = 0
+    signal.hold_ms_max = 0
+    signal.stop_pct = 0.0
+    signal.target_pct = 0.0

@@ -11,7 +11,7 @@ from enum import IntEnum
 
 from config.settings import Settings
 from shm.fields import Field, Record
-from shm.records import SYMBOL_COUNT_MAX
+from shm.records import STRATEGY_COUNT_MAX, SYMBOL_COUNT_MAX
 from shm.tables import CONTROL, POSITION
 
 # The message rate is judged over the last second; max_orders_per_s is at most 300.
@@ -20,7 +20,6 @@ STAMP_COUNT = 512
 ORDER_COUNT = 1024
 # Fills that arrived ahead of an earlier one of the same order.
 ISLAND_COUNT = 8
-STRATEGY_COUNT = 5
 REFUSAL_COUNT_MAX = 16
 
 
@@ -175,9 +174,9 @@ PARAMETERS = Record(
         Field("max_positions", "i64", "count", "agent", "open at once"),
         Field("entries_per_s", "i64", "orders/s", "agent", "entries stop here, exits go on"),
         Field("time_to_live_ns", "i64", "ns", "agent", "of an entry order"),
-        Field("strategy_enabled", "i64", "0 or 1", "agent", "by Strategy", STRATEGY_COUNT),
-        Field("hold_ns_min", "i64", "ns", "agent", "by Strategy", STRATEGY_COUNT),
-        Field("hold_ns_max", "i64", "ns", "agent", "by Strategy", STRATEGY_COUNT),
+        Field("strategy_enabled", "i64", "0 or 1", "agent", "by Strategy", STRATEGY_COUNT_MAX),
+        Field("hold_ns_min", "i64", "ns", "agent", "by Strategy", STRATEGY_COUNT_MAX),
+        Field("hold_ns_max", "i64", "ns", "agent", "by Strategy", STRATEGY_COUNT_MAX),
         Field("refusal_counter", "i64", "bytes", "agent", "by Refusal", REFUSAL_COUNT_MAX),
     ],
 )

@@ -13,6 +13,8 @@ from shm.fields import Field, Record
 
 SYMBOL_COUNT_MAX = 128
 SIGNAL_COUNT = 8
+# Strategies that tables by strategy have room for; codes above `Strategy` are a user's own.
+STRATEGY_COUNT_MAX = 16
 
 
 class EventKind(IntEnum):
@@ -79,6 +81,15 @@ class Strategy(IntEnum):
     MARKET_MAKING = 4
 
 
+class ExitRule(IntEnum):
+    """How a position is left besides stop, target, partial close and time limit: a hint."""
+
+    PLAIN = 0  # the trailing stop of the configuration
+    TRAIL_RISK = 1  # trails at half of the initial risk
+    RETURN_TO_MEAN = 2  # closes at `mean_tick` plus a profit
+    IMBALANCE = 3  # closes when the imbalance of the best prices has turned
+
+
 class Factor(IntEnum):
     """The eight signals, in the order of their scores."""
 
@@ -112,10 +123,15 @@ SIGNAL = Record(
         Field("strategy", "u8", "Strategy", "engine", "which strategy's entry it is"),
         Field("confirmations", "u8", "count", "engine", "agreeing factors beside the trigger"),
         Field("side", "i8", "+1 buy, -1 sell", "engine", "direction"),
-        Field("flags", "u8", "bits", "engine", "none defined"),
+        Field("exit_rule", "u8", "ExitRule", "engine", "hint: how the position is left"),
+        Field("mean_tick", "i64", "ticks", "engine", "hint: price expected to return; 0 = none"),
+        Field("hold_ms_min", "u32", "ms", "engine", "hint: no exit by rule or reversal before"),
+        Field("hold_ms_max", "u32", "ms", "engine", "hint: time limit; 0 = the configured one"),
+        Field("stop_pct", "f32", "fraction", "engine", "hint: stop; 0 = the configured one"),
+        Field("target_pct", "f32", "fraction", "engine", "hint: target; 0 = the configured one"),
         Field("sequence", "i64", "position + 1", "engine", "written last", closing=True),
     ],
-    size=128,
+    size=192,
 )
 
 
@@ -132,6 +148,7 @@ class OrderType(IntEnum):
 
     LIMIT = 1
     MARKET = 2
+    STOP_MARKET = 3  # rests at the venue until the price reaches `price_tick`, then a market order
 
 
 class TimeInForce(IntEnum):
@@ -164,6 +181,11 @@ class OrderReason(IntEnum):
     REVERSAL = 7
     FLATTEN = 8
     STALE = 9
+    PROTECTION = 10  # the stop that rests at the venue
+    QUOTE = 11  # one side of market making
+    HALT = 12
+    DRAWDOWN = 13
+    FOREIGN = 14  # a position that is not ours is reduced
 
 
 ORDER = Record(
@@ -175,12 +197,12 @@ ORDER = Record(
         Field("expires_ns", "i64", "ns, monotonic", "risk", "not sent after this; 0 = never stale"),
         Field("order_id", "i64", "id", "risk", "counts up from 1 within an epoch"),
         Field("position_id", "i64", "id", "risk", "the position it opens or reduces"),
-        Field("price_tick", "i64", "ticks", "risk", "limit price; 0 for MARKET"),
+        Field("price_tick", "i64", "ticks", "risk", "limit or trigger price; 0 = none"),
         Field("quantity_lot", "i64", "lots", "risk", "quantity"),
         Field("reference_tick", "i64", "ticks", "risk", "opposite best price at the decision"),
         Field("symbol", "u16", "index", "risk", "row of the symbol table"),
         Field("action", "u8", "OrderAction", "risk", "place, cancel or cancel all"),
-        Field("type", "u8", "OrderType", "risk", "limit or market"),
+        Field("type", "u8", "OrderType", "risk", "limit, market or stop market"),
         Field("time_in_force", "u8", "TimeInForce", "risk", "of a limit order"),
         Field("side", "i8", "+1 buy, -1 sell", "risk", "direction"),
         Field("flags", "u8", "OrderFlag", "risk", "reduce-only, exit"),

@@ -237,5 +237,8 @@ void fill(const market_event& e, signal_record& out) const {
     out.strategy = s.strategy;
     out.confirmations = s.confirmations;
     out.side = s.side;
-    out.flags = 0;
+    out.exit_rule = 0;
+    out.mean_tick = 0;
+    out.hold_ms_min = out.hold_ms_max = 0;
+    out.stop_pct = out.target_pct = 0.0f;
 }
