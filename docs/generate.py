@@ -31,6 +31,7 @@ FAULTS_END = "<!-- /faults -->"
 MODULES = (
     "shm.records",
     "shm.tables",
+    "shm.latch_table",
     "shm.ring_layout",
     "shm.pool_layout",
     "shm.window_layout",

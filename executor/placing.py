@@ -19,6 +19,7 @@ from executor.transitions import OrderEvent, is_terminal
 from executor.venue import Reply, VenueDataError, Verdict, classify
 from executor.ws_api import WsApi
 from runtime.stage import StageContext
+from shm.latch_table import is_latched
 from shm.records import OrderAction, OrderFlag, OrderReason, OrderStatus, OrderType, TimeInForce
 from shm.tables import read_symbol_name
 
@@ -140,7 +141,7 @@ class Placing:
         if self.closing:
             return venue.CODE_CLOSING
         control = self._control
-        if control.kill_latch or control.halt_reason:
+        if control.halt_reason or is_latched(control):
             return venue.CODE_HALTED
         return 0 if control.reconciled and control.clock_ready else venue.CODE_HALTED
 
@@ -159,6 +160,12 @@ class Placing:
     def send(self, row: Any) -> None:
         """Send the order of a SENDING row: over the WS-API, else over REST."""
         order_id = row.order_id
+        is_exit = bool(row.flags & RISK_REDUCING)
+        # Asked once more: nothing that adds risk leaves after the latch.
+        if not is_exit and (code := self._entry_refusal()):
+            self._expires_ns.pop(order_id, None)
+            self._ledger.apply(Change(order_id, OrderEvent.NOT_SENT, error_code=code))
+            return
         # Only exits are sent again, and they do not expire once they are taken.
         expires_ns = self._expires_ns.pop(order_id, 0)
         api = self.api

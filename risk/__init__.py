@@ -2,7 +2,7 @@
 
 Reads the broadcast ring `market` (cursor 1, which holds nobody back) and the gated rings
 `signals` and `reports` (cursor 0); writes the gated ring `orders`, the position rows, and
-`open_position_count`, `drawdown_tripped`, `realized_e8`, `fee_e8` and `unrealized_e8` of the
+`open_position_count`, `risk_latch`, `realized_e8`, `fee_e8` and `unrealized_e8` of the
 control record. It alone decides what a position is: the sum of its fills.
 
 What it drops: signals that a limit refuses (each has a reason and a counter, see limit_table.py),

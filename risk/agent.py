@@ -8,6 +8,7 @@ import time
 from risk.parameters import wire
 from risk.state import HEADER, TOTALS_OFFSET, TOTALS_SIZE, state_size
 from runtime.stage import StageContext
+from shm.latch_table import MEANINGS, reason_of
 from shm.records import SYMBOL_COUNT_MAX
 from shm.tables import POSITION, PositionState
 
@@ -32,7 +33,7 @@ class Agent:
         self._header = HEADER.at(context.memory.state("risk"))
         self._status_ns = context.settings.performance.status_interval_s * 1_000_000_000
         self._next_status_ns = 0
-        self._tripped = self._untrusted = False
+        self._tripped, self._untrusted = 0, False
 
     def on_start(self) -> None:
         """Start from zero, or recover what the predecessor left."""
@@ -40,8 +41,7 @@ class Agent:
             self._recover()
         else:
             self._clear()
-        control = self._memory.control
-        self._tripped = bool(control.drawdown_tripped)
+        self._tripped = self._memory.control.risk_latch
         self._untrusted = bool(self._header.untrusted)
         self._next_status_ns = time.monotonic_ns() + self._status_ns
 
@@ -94,14 +94,19 @@ class Agent:
 
     def _report_latches(self) -> None:
         control = self._memory.control
-        if bool(control.drawdown_tripped) != self._tripped:
-            self._tripped = bool(control.drawdown_tripped)
-            self._log.error(
-                "drawdown limit tripped, no new entries",
-                equity=self._equity_e8() / E8,
-                peak=self._header.peak_e8 / E8,
-                max_drawdown=self._context.settings.risk.max_drawdown,
-            )
+        if control.risk_latch != self._tripped:
+            self._tripped = control.risk_latch
+            reason = reason_of(self._tripped)
+            if reason:
+                self._log.error(
+                    "kill latch tripped, no new entries",
+                    reason=reason.name.lower(),
+                    meaning=MEANINGS[reason],
+                    equity=self._equity_e8() / E8,
+                    peak=self._header.peak_e8 / E8,
+                )
+            else:
+                self._log.warning("kill latch re-armed by a person", equity=self._equity_e8() / E8)
         if bool(self._header.untrusted) != self._untrusted:
             self._untrusted = bool(self._header.untrusted)
             self._log.error("more was closed than opened, no new entries")

@@ -21,6 +21,7 @@ from risk.watching import REVERSAL, request_close
 from shm import counters
 from shm.compiled import kernel
 from shm.histograms import count
+from shm.latches import other_latch_held, risk_latch_held
 from shm.records import SIGNAL
 from shm.tables import CONTROL, POSITION, SYMBOL
 from shm.views import view_of
@@ -63,14 +64,14 @@ def _look_at_permission(context: int, signal: int, now_ns: int) -> None:
     row = position_at(position_address(context, cause.symbol))
     check = check_at(view.check)
     check.halt_reason = control.halt_reason
-    check.kill_latch = control.kill_latch
+    check.kill_latch = other_latch_held(view.control)
     check.stop_requested = control.stop_requested | view.closing
-    check.flatten_requested = control.flatten_requested
+    check.flatten_requested = control.flatten_requested | control.kill_flatten
     check.reconciled = control.reconciled
     check.clock_ready = control.clock_ready
     check.untrusted = header_at(view.header).untrusted
     check.equity_e8 = _equity_for_sizing(context)
-    check.drawdown_tripped = control.drawdown_tripped
+    check.risk_latch = risk_latch_held(view.control)
     check.strategy_enabled = settings.strategy_enabled[cause.strategy]
     check.best_valid = state.best_valid
     check.price_age_ns = now_ns - state.seen_ns

@@ -46,8 +46,8 @@ LIMITS = (
     Limit(
         Refusal.HALTED,
         "rejected_halted",
-        "trading is halted, killed, stopping or flattening, the venue is not reconciled, its clock "
-        "not measured, equity unknown, or a position broke its invariant",
+        "trading is halted, latched, stopping or flattening, the venue is not reconciled, its "
+        "clock not measured, equity unknown, or a position broke its invariant",
     ),
     Limit(Refusal.DRAWDOWN, "rejected_drawdown", "equity fell below (1 − max_drawdown) × peak"),
     Limit(Refusal.DISABLED, "rejected_disabled", "the strategy is switched off"),

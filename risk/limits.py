@@ -74,7 +74,7 @@ def first_refusal(check: int, parameters: int) -> int:
     settings = parameters_at(parameters)
     if _is_halted(check):
         return HALTED
-    if view.drawdown_tripped != 0:
+    if view.risk_latch != 0:
         return DRAWDOWN
     if view.strategy_enabled == 0:
         return DISABLED

@@ -9,9 +9,12 @@ from __future__ import annotations
 from risk.exits import set_levels
 from risk.state import CONTEXT, HEADER, ORDER_STATE, SYMBOL_STATE, Role
 from risk.undo import POSITION_SIZE, SYMBOL_STATE_SIZE
+from runtime.clocks import mono_ns
 from shm import counters
 from shm.compiled import kernel
 from shm.histograms import count
+from shm.latch_table import LatchReason
+from shm.latches import forget_voided_risk_latch, risk_latch_held, trip_risk_latch
 from shm.tables import CONTROL, POSITION, SYMBOL, PositionState
 from shm.views import address_of, view_of
 
@@ -29,6 +32,7 @@ ENTERING = int(PositionState.ENTERING)
 OPEN = int(PositionState.OPEN)
 EXITING = int(PositionState.EXITING)
 ENTRY = int(Role.ENTRY)
+DRAWDOWN = int(LatchReason.DRAWDOWN)
 ROUND_TRIPS = counters.offset("risk.round_trips")
 
 
@@ -109,7 +113,10 @@ def equity_e8(context: int) -> int:
 
 @kernel
 def track_equity(context: int, max_drawdown: float) -> None:
-    """Take the wallet over once it is known, follow the peak, trip the drawdown latch."""
+    """Take the wallet over once it is known, follow the peak, trip the latch on a drawdown.
+
+    Re-armed by a person, the peak is the equity of that moment: the old one would trip it again.
+    """
     view = context_at(context)
     header = header_at(view.header)
     control = control_at(view.control)
@@ -119,10 +126,10 @@ def track_equity(context: int, max_drawdown: float) -> None:
         # The wallet may be stated late: results that it already holds are not counted twice.
         header.wallet_start_e8 = control.wallet_e8 - control.realized_e8 + control.fee_e8
     equity = equity_e8(context)
-    if equity > header.peak_e8:
+    if forget_voided_risk_latch(view.control) or equity > header.peak_e8:
         header.peak_e8 = equity
-    if equity < (1.0 - max_drawdown) * header.peak_e8:
-        control.drawdown_tripped = 1
+    if equity < (1.0 - max_drawdown) * header.peak_e8 and risk_latch_held(view.control) == 0:
+        trip_risk_latch(view.control, DRAWDOWN, mono_ns())
 
 
 @kernel

@@ -118,7 +118,7 @@ ORDER_STATE = Record(
 
 TOTALS_OFFSET = CONTROL.offset("open_position_count")
 TOTALS_SIZE = CONTROL.offset("unrealized_e8") + 8 - TOTALS_OFFSET
-assert TOTALS_SIZE == 5 * 8, "the totals of risk lie side by side in the control record"
+assert TOTALS_SIZE == 4 * 8, "the totals of risk lie side by side in the control record"
 
 UNDO = Record(
     "risk_undo",
@@ -200,14 +200,14 @@ ENTRY_CHECK = Record(
     "Everything the limits look at for one signal; scratch.",
     [
         Field("halt_reason", "i64", "HaltReason", "kernel", "control record"),
-        Field("kill_latch", "i64", "0 or 1", "kernel", "control record"),
+        Field("kill_latch", "i64", "LatchReason", "kernel", "held by a person or the supervisor"),
         Field("stop_requested", "i64", "0 or 1", "kernel", "control record"),
         Field("flatten_requested", "i64", "0 or 1", "kernel", "control record"),
         Field("reconciled", "i64", "0 or 1", "kernel", "control record"),
         Field("clock_ready", "i64", "0 or 1", "kernel", "control record"),
         Field("untrusted", "i64", "0 or 1", "kernel", "a position broke its invariant"),
         Field("equity_e8", "i64", "1e-8 quote", "kernel", "0 or less = unknown or gone"),
-        Field("drawdown_tripped", "i64", "0 or 1", "kernel", "control record"),
+        Field("risk_latch", "i64", "LatchReason", "kernel", "held by risk's own limits"),
         Field("strategy_enabled", "i64", "0 or 1", "kernel", "of the signal's strategy"),
         Field("best_valid", "i64", "0 or 1", "kernel", "best prices are known"),
         Field("price_age_ns", "i64", "ns", "kernel", "of the symbol's last market event"),

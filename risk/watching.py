@@ -117,7 +117,8 @@ def watch_position(context: int, symbol: int, origin_ns: int, now_ns: int) -> No
     if row.state == FLAT or left <= 0 or row.exit_order_id != 0:
         return
     state = symbol_state_at(symbol_state_address(context, symbol))
-    if control_at(view.control).flatten_requested != 0:
+    control = control_at(view.control)
+    if control.flatten_requested != 0 or control.kill_flatten != 0:
         state.want_close = FLATTEN
     if state.want_close == 0:
         lot_min = symbol_at(symbol_address(context, symbol)).lot_min

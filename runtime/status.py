@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from runtime.wait_layout import WaitStrategy
+from shm.latch_table import held as latches
 from shm.tables import STAGES, HaltReason, ProcessState
 from shm.topology import SharedMemory
 
@@ -86,16 +87,15 @@ def halt_text(memory: SharedMemory) -> str:
     """Return why entries are not allowed, "" when they are."""
     control = memory.control
     reasons = []
-    if control.kill_latch:
-        reasons.append("operator")
+    reasons += [
+        f"latched by {held.writer}: {held.reason.name.lower()}" for held in latches(control)
+    ]
     if control.halt_reason:
         reasons.append(HaltReason(control.halt_reason).name.lower())
     if not control.reconciled:
         reasons.append("venue not reconciled")
     if not control.clock_ready:
         reasons.append("clock not measured")
-    if control.drawdown_tripped:
-        reasons.append("drawdown")
     return ", ".join(reasons)
 
 

@@ -29,14 +29,12 @@ class ProcessState(IntEnum):
 
 
 class HaltReason(IntEnum):
-    """Why entries are not allowed. Exits and cancels always are."""
+    """Why entries are not allowed for now; what only a person lifts is in latch_table.py."""
 
     NONE = 0
     NOT_READY = 1  # a stage is starting, restarting or has not reconciled
-    OPERATOR = 2  # make kill
-    RESTART_BUDGET = 3
+    RESTART_BUDGET = 3  # a stage is not started again
     STOPPING = 4
-    DRAWDOWN = 5
     VENUE = 6  # the venue is not reconciled, or its user stream is down
 
 
@@ -66,8 +64,20 @@ CONTROL = Record(
         Field("symbol_count", "i64", "count", "supervisor", "rows of the symbol table in use"),
         Field("epoch", "i64", "s, wall clock", "supervisor", "part of every client order id"),
         Field("started_ns", "i64", "ns, monotonic", "supervisor", "start of the run"),
-        # Written by make kill, from outside: a line pair of its own.
-        Field("kill_latch", "i64", "0 or 1", "operator", "1 = no entries", align=CACHE_LINE_PAIR),
+        Field("supervisor_latch_ns", "i64", "ns, monotonic", "supervisor", "when it tripped"),
+        Field("supervisor_latch", "i64", "LatchReason", "supervisor", "its own kill latch"),
+        # Written by make kill and make rearm, from outside: a line pair of its own.
+        Field(
+            "kill_latch",
+            "i64",
+            "LatchReason",
+            "operator",
+            "a person's kill latch: only risk-reducing orders pass",
+            align=CACHE_LINE_PAIR,
+        ),
+        Field("kill_latch_ns", "i64", "ns, monotonic", "operator", "when it was tripped"),
+        Field("kill_flatten", "i64", "0 or 1", "operator", "risk is to close all positions"),
+        Field("rearm_ns", "i64", "ns, monotonic", "operator", "latches tripped before it are void"),
         # Written by the executor.
         Field(
             "reconciled",
@@ -89,10 +99,12 @@ CONTROL = Record(
             "positions not flat, entries in flight included",
             align=CACHE_LINE_PAIR,
         ),
-        Field("drawdown_tripped", "i64", "0 or 1", "risk", "equity fell below the limit"),
         Field("realized_e8", "i64", "1e-8 quote", "risk", "realised profit before fees"),
         Field("fee_e8", "i64", "1e-8 quote", "risk", "fees paid"),
         Field("unrealized_e8", "i64", "1e-8 quote", "risk", "of open positions, at best prices"),
+        # After the totals: what is taken back with a change that was cut short is not a latch.
+        Field("risk_latch_ns", "i64", "ns, monotonic", "risk", "when its limit tripped"),
+        Field("risk_latch", "i64", "LatchReason", "risk", "its own kill latch"),
     ],
     align=CACHE_LINE_PAIR,
 )

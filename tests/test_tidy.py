@@ -37,6 +37,7 @@ COMPILED_SIDE = {
     "shm.atomics",
     "shm.rings",
     "shm.histograms",
+    "shm.latches",
     "shm.pools",
     "shm.windows",
     "shm.manager",

@@ -25,7 +25,7 @@ def refusal(check: dict[str, int], limits: dict[str, float]) -> str:
     gross_usd = Fraction(check["gross_notional_e8"], 10**8)
     findings = {
         "HALTED": halted,
-        "DRAWDOWN": check["drawdown_tripped"],
+        "DRAWDOWN": check["risk_latch"],
         "DISABLED": not check["strategy_enabled"],
         "STALE": not check["best_valid"] or any(not 0 <= age <= stale_ns for age in ages),
         "DUPLICATE": check["position_state"] != 0,

@@ -149,7 +149,7 @@ def end_of(desk: Desk, orders: list[Any]) -> dict[str, Any]:
             control.fee_e8,
             control.unrealized_e8,
             control.open_position_count,
-            control.drawdown_tripped,
+            control.risk_latch,
             desk.header.last_order_id,
             desk.header.last_position_id,
             desk.header.order_count,

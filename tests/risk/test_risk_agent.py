@@ -80,7 +80,7 @@ def test_a_cycle_works_waits_and_logs_the_drawdown_once(desk, stage):
     desk.best(440_000, 440_001)
     made.agent.do_work()
     made.agent.do_work()
-    assert made.log.events().count("drawdown limit tripped, no new entries") == 1
+    assert made.log.events().count("kill latch tripped, no new entries") == 1
 
 
 def test_closing_opens_nothing_but_takes_reports(desk, stage):

@@ -47,7 +47,7 @@ clock_ready       0              HALTED
 untrusted         1              HALTED
 equity_e8         0              HALTED
 equity_e8         -1             HALTED
-drawdown_tripped  1              DRAWDOWN
+risk_latch        3              DRAWDOWN
 strategy_enabled  0              DISABLED
 best_valid        0              STALE
 price_age_ns      2000000000     NONE

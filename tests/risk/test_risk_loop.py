@@ -7,6 +7,7 @@ import time
 import pytest
 
 from risk.limit_table import REJECTED_COUNTERS
+from shm.latch_table import LatchReason, held
 from shm.records import EventKind, OrderReason, OrderStatus, OrderType, TimeInForce
 from shm.tables import PositionState
 from tests.risk.desk import is_exit
@@ -205,15 +206,49 @@ def test_drawdown_trips_once_and_stays(desk):
     desk.best(440_000, 440_001)
     desk.look()
     assert desk.control.unrealized_e8 == -10_000 * desk.position().quantity_lot * 10_000
-    assert desk.control.drawdown_tripped == 1
+    assert desk.control.risk_latch == LatchReason.DRAWDOWN
     (stop,) = desk.orders()
     desk.fill(stop, 460_000)
     desk.best(450_000, 450_001, 1)
     desk.look()
     desk.signal(1, 1)
     desk.look()
-    assert desk.control.drawdown_tripped == 1
+    assert desk.control.risk_latch == LatchReason.DRAWDOWN
     assert desk.count("rejected_drawdown") == 1 and desk.orders() == []
+
+
+def test_a_person_rearms_a_drawdown_and_the_peak_begins_anew(desk):
+    desk.control.wallet_e8 = 10 * 10**8
+    desk.look()
+    desk.open(1)
+    desk.best(440_000, 440_001)
+    desk.look()
+    assert [latch.reason for latch in held(desk.control)] == [LatchReason.DRAWDOWN]
+    (stop,) = desk.orders()
+    desk.fill(stop, 440_000)
+    desk.best(440_000, 440_001, 1)
+    desk.look()
+    peak = desk.header.peak_e8
+    desk.control.rearm_ns = time.monotonic_ns()
+    assert held(desk.control) == []
+    desk.look()
+    assert desk.control.risk_latch == 0 and desk.header.peak_e8 < peak
+    desk.control.wallet_e8 = 10_000 * 10**8
+    desk.header.wallet_start_e8 = 10_000 * 10**8
+    refused = desk.count("rejected_drawdown")
+    desk.signal(1, 1)
+    desk.look()
+    (entry,) = desk.orders()
+    assert entry.reason == OrderReason.ENTRY and desk.count("rejected_drawdown") == refused
+
+
+def test_a_person_asks_for_flat_through_a_word_of_their_own(desk):
+    desk.open()
+    desk.control.kill_flatten = 1
+    desk.best(450_000, 450_001)
+    desk.look()
+    (order,) = desk.orders()
+    assert order.reason == OrderReason.FLATTEN and is_exit(order)
 
 
 def test_unknown_equity_lets_no_entry_pass(desk):

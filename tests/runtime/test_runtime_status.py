@@ -50,11 +50,11 @@ def test_total_needs_every_process(running):
 
 
 HALTS = (
-    ("kill_latch", 1, "operator"),
+    ("kill_latch", 1, "latched by operator: operator"),
+    ("risk_latch", 3, "latched by risk: drawdown"),
     ("halt_reason", int(HaltReason.RESTART_BUDGET), "restart_budget"),
     ("reconciled", 0, "venue not reconciled"),
     ("clock_ready", 0, "clock not measured"),
-    ("drawdown_tripped", 1, "drawdown"),
 )
 
 
