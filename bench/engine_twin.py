@@ -10,7 +10,7 @@ from pathlib import Path
 from bench import ring_twin
 from engine.state import PARAMETERS
 from shm.fields import Record
-from shm.records import MARKET_EVENT, SIGNAL, EventFlag, EventKind
+from shm.records import MARKET_EVENT, SIGNAL, EventFlag, EventKind, ExitRule
 
 SOURCE = Path(__file__).resolve().parent / "twins" / "engine.cpp"
 # Without fused operations, so that sums have the same bits as ours.
@@ -26,6 +26,7 @@ CONSTANTS: dict[str, int] = {
     "FLAG_ASK": EventFlag.SIDE_ASK,
     "FLAG_LAST": EventFlag.LAST,
     "FLAG_DELAYED": EventFlag.DELAYED,
+    "RETURN_TO_MEAN": ExitRule.RETURN_TO_MEAN,
 }
 ARGUMENTS = {
     "twin_new": 2,

@@ -48,7 +48,7 @@ SCALPING = (
         "Longest time a position is held, whatever its strategy",
     ),
     Knob(
-        _FILE, "scalping.momentum_hold_min_s", "int", "s", 5, 0, 3600,
+        _FILE, "scalping.momentum_hold_min_s", "int", "s", 30, 0, 3600,
         "Time before a momentum position may leave for other reasons than stop or target",
     ),
     Knob(
@@ -56,7 +56,15 @@ SCALPING = (
         "Longest time a momentum position is held",
     ),
     Knob(
-        _FILE, "scalping.order_flow_hold_min_s", "int", "s", 5, 0, 3600,
+        _FILE, "scalping.mean_reversion_hold_min_s", "int", "s", 60, 0, 3600,
+        "Time before a mean-reversion position may leave for other reasons than stop or target",
+    ),
+    Knob(
+        _FILE, "scalping.mean_reversion_hold_max_s", "int", "s", 300, 1, 3600,
+        "Longest time a mean-reversion position is held",
+    ),
+    Knob(
+        _FILE, "scalping.order_flow_hold_min_s", "int", "s", 10, 0, 3600,
         "Time before an order-flow position may leave for other reasons than stop or target",
     ),
     Knob(
@@ -97,6 +105,13 @@ SIGNALS = (
     Knob(
         _FILE, "signals.use_market_making", "bool", "", True,
         meaning="Quote both sides; holds only with optimization.USE_MARKET_MAKING",
+    ),
+    Knob(
+        _FILE, "signals.user_strategies", "list[str]", "", (),
+        pattern=r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*", pattern_meaning="the name of a module",
+        n_item_max=11, unique=True,
+        meaning="Modules of the project's folder that hold a strategy each, such as "
+        "examples.advanced_strategies; asked after the built-in ones, in this order",
     ),
     Knob(
         _FILE, "signals.ema_fast", "int", "trades", 12, 2, 1000,

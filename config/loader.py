@@ -43,6 +43,7 @@ def load(
     flat.update(overrides_of(environment))
     flat.update(_values_of_overrides(overrides))
     check_rules(flat)
+    _check_strategies(settings_of(flat))
     refuse_live_under_testnet(str(flat["venue.mode"]), environment)
     return settings_of(flat)
 
@@ -50,6 +51,14 @@ def load(
 def settings_of(flat: Mapping[str, Value]) -> Settings:
     """Return settings with every knob taken from `flat` (path to value, complete and checked)."""
     return _nested(Settings, "", flat)
+
+
+def _check_strategies(settings: Settings) -> None:
+    if settings.signals.user_strategies:
+        # Imported here: the built-in ones need no check, and this package stays small to import.
+        from config.strategies import read_rows
+
+        read_rows(settings.signals.user_strategies)
 
 
 def _values_of_file(path: Path, file: str) -> dict[str, Value]:

@@ -36,6 +36,7 @@ def _power_of_two(key: str) -> Rule:
 RULES = (
     _at_most("trading.base_position_usd", "trading.max_position_usd"),
     _at_most("scalping.momentum_hold_min_s", "scalping.momentum_hold_max_s"),
+    _at_most("scalping.mean_reversion_hold_min_s", "scalping.mean_reversion_hold_max_s"),
     _at_most("scalping.order_flow_hold_min_s", "scalping.order_flow_hold_max_s"),
     _below("signals.ema_fast", "signals.ema_slow"),
     _below("signals.rsi_oversold", "signals.rsi_overbought"),

@@ -35,6 +35,8 @@ class Scalping(NamedTuple):
     max_hold_time: int
     momentum_hold_min_s: int
     momentum_hold_max_s: int
+    mean_reversion_hold_min_s: int
+    mean_reversion_hold_max_s: int
     order_flow_hold_min_s: int
     order_flow_hold_max_s: int
     order_flow_imbalance: float
@@ -50,6 +52,7 @@ class Signals(NamedTuple):
     use_order_flow: bool
     use_volume_spikes: bool
     use_market_making: bool
+    user_strategies: tuple[str, ...]
     ema_fast: int
     ema_slow: int
     rsi_period: int

@@ -30,14 +30,22 @@ from engine.observations import (
 )
 from engine.signals import evaluate_signals
 from engine.state import ENGINE, PARAMETERS_OFFSET, SYMBOL_STATE
-from engine.strategies import NONE, STRATEGY_MOMENTUM, STRATEGY_ORDER_FLOW, propose, trigger_of
+from engine.strategies.registry import ENTRIES, first_entry
 from engine.validation import combine, is_confirmed, is_cooling_down
 from engine.venue_clock import TIME_REFUSED, accept_time, advance
 from shm import counters
 from shm.atomics import load_relaxed, store_release
 from shm.compiled import kernel
 from shm.histograms import count
-from shm.records import MARKET_EVENT, SIGNAL, SIGNAL_COUNT, EventFlag, EventKind, ExitRule
+from shm.records import (
+    MARKET_EVENT,
+    SIGNAL,
+    SIGNAL_COUNT,
+    EventFlag,
+    EventKind,
+    ExitRule,
+    Strategy,
+)
 from shm.tables import BOOK_REQUEST
 from shm.views import view_of
 
@@ -60,7 +68,8 @@ SIDE_ASK = int(EventFlag.SIDE_ASK)
 LAST = int(EventFlag.LAST)
 SNAPSHOT = int(EventFlag.SNAPSHOT)
 DELAYED = int(EventFlag.DELAYED)
-PLAIN = int(ExitRule.PLAIN)
+NONE = int(Strategy.NONE)
+RETURN_TO_MEAN = int(ExitRule.RETURN_TO_MEAN)
 
 EVALUATIONS = counters.offset("engine.evaluations")
 CANDIDATES = counters.offset("engine.candidates")
@@ -119,27 +128,28 @@ def _is_price(price_tick: int) -> bool:
 
 
 @kernel
-def _decide(engine: int, state: int, parameters: int) -> int:
-    # Loop bound: the strategies. The first that is confirmed wins.
+def _judge(
+    engine: int, state: int, parameters: int, strategy: int, trigger: int, side: int
+) -> bool:
+    # What becomes of a side that a strategy proposes.
     block = engine_at(engine).counters
-    for strategy in range(STRATEGY_MOMENTUM, STRATEGY_ORDER_FLOW + 1):
-        side = propose(state, parameters, strategy)
-        if side == 0:
-            continue
-        count(block, CANDIDATES, 1)
-        if is_cooling_down(state, parameters):
-            count(block, COOLED_DOWN, 1)
-            continue
-        combine(state, parameters, side, trigger_of(strategy))
-        if not is_confirmed(state, parameters, side):
-            count(block, UNCONFIRMED, 1)
-            continue
-        view = state_at(state)
-        view.side = side
-        view.strategy = strategy
-        view.signal_ms = view.clock_ms
-        return 1
-    return 0
+    count(block, CANDIDATES, 1)
+    if is_cooling_down(state, parameters):
+        count(block, COOLED_DOWN, 1)
+        return False
+    combine(state, parameters, side, trigger)
+    if not is_confirmed(state, parameters, side):
+        count(block, UNCONFIRMED, 1)
+        return False
+    view = state_at(state)
+    view.side = side
+    view.strategy = strategy
+    view.signal_ms = view.clock_ms
+    return True
+
+
+# Every strategy in the order of the registry; the first that is confirmed wins.
+_decide = first_entry(ENTRIES, _judge)
 
 
 @kernel
@@ -326,9 +336,12 @@ def fill_signal(engine: int, event: int, slot: int, written_ns: int) -> None:
     signal.strategy = view.strategy
     signal.confirmations = view.confirmations
     signal.side = view.side
-    signal.exit_rule = PLAIN
-    signal.mean_tick = 0
-    signal.hold_ms_min = 0
-    signal.hold_ms_max = 0
-    signal.stop_pct = 0.0
-    signal.target_pct = 0.0
+    settings = parameters_at(engine + PARAMETERS_OFFSET)
+    rule = settings.exit_rule[view.strategy]
+    signal.exit_rule = rule
+    # The mean that prices are expected to return to: the slow exponential mean of trade prices.
+    signal.mean_tick = math.floor(view.ema_slow + 0.5) if rule == RETURN_TO_MEAN else 0
+    signal.hold_ms_min = settings.hold_ms_min[view.strategy]
+    signal.hold_ms_max = settings.hold_ms_max[view.strategy]
+    signal.stop_pct = settings.stop_pct[view.strategy]
+    signal.target_pct = settings.target_pct[view.strategy]

@@ -21,13 +21,12 @@ from engine.events import (
 )
 from engine.inventory import note_report
 from engine.state import ENGINE
-from engine.strategies import STRATEGY_MEAN_REVERSION, STRATEGY_MOMENTUM
 from runtime.clocks import mono_ns
 from runtime.waits import arm, block, disarm, found_work, ring_doorbell, should_block
 from shm import counters
 from shm.compiled import export, kernel
 from shm.histograms import count, record_value
-from shm.records import MARKET_EVENT, SIGNAL
+from shm.records import MARKET_EVENT, SIGNAL, USER_STRATEGY_FIRST, Strategy
 from shm.ring_layout import RING
 from shm.rings import EMPTY, LAPPED, claim, newest, publish, read_broadcast, rejoin
 from shm.views import view_of
@@ -42,9 +41,9 @@ SIGNAL_SIZE = SIGNAL.size
 EVENTS = counters.offset("engine.events")
 LAPS = counters.offset("engine.laps")
 SIGNALS = counters.offset("engine.signals")
-SIGNALS_MOMENTUM = counters.offset("engine.signals_momentum")
-SIGNALS_MEAN_REVERSION = counters.offset("engine.signals_mean_reversion")
-SIGNALS_ORDER_FLOW = counters.offset("engine.signals_order_flow")
+# The counters of the strategies stand side by side, in the order of their codes.
+SIGNALS_BUILT_IN = counters.offset("engine.signals_momentum") - 8 * int(Strategy.MOMENTUM)
+SIGNALS_USER = counters.offset("engine.signals_user_1") - 8 * USER_STRATEGY_FIRST
 RING_FULL = counters.offset("engine.ring_full")
 REPORTS = counters.offset("engine.reports")
 
@@ -61,12 +60,8 @@ def _count_signal(engine: int, event: int) -> None:
     view = engine_at(engine)
     strategy = state_at(symbol_state(engine, event_at(event).symbol)).strategy
     count(view.counters, SIGNALS, 1)
-    if strategy == STRATEGY_MOMENTUM:
-        count(view.counters, SIGNALS_MOMENTUM, 1)
-    elif strategy == STRATEGY_MEAN_REVERSION:
-        count(view.counters, SIGNALS_MEAN_REVERSION, 1)
-    else:
-        count(view.counters, SIGNALS_ORDER_FLOW, 1)
+    first = SIGNALS_USER if strategy >= USER_STRATEGY_FIRST else SIGNALS_BUILT_IN
+    count(view.counters, first + 8 * strategy, 1)
 
 
 @kernel

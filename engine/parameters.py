@@ -6,6 +6,7 @@ import math
 from typing import Any
 
 from config.settings import Settings
+from config.strategies import strategies_of
 from engine.state import BOOK_LEVELS_MAX, DECAY_ROWS, FLOW_LEVELS_MAX, TAU_MS
 from shm.records import Factor
 
@@ -37,15 +38,23 @@ def fill_parameters(parameters: Any, settings: Settings, require_book: bool = Tr
     parameters.book_levels = min(signals.book_levels, BOOK_LEVELS_MAX)
     parameters.warmup_events = signals.warmup_events
     parameters.flow_levels = min(signals.flow_levels, FLOW_LEVELS_MAX)
-    parameters.use_momentum = int(signals.use_momentum)
-    parameters.use_mean_reversion = int(signals.use_mean_reversion)
-    parameters.use_order_flow = int(signals.use_order_flow)
     parameters.use_volume_spikes = int(signals.use_volume_spikes)
     parameters.require_book = int(require_book)
     parameters.cooldown_ms = round(settings.performance.signal_cooldown_sec * 1000)
     for factor in Factor:
         parameters.weights[int(factor)] = _weight(settings, factor)
+    _fill_strategies(parameters, settings)
     _fill_decays(parameters)
+
+
+def _fill_strategies(parameters: Any, settings: Settings) -> None:
+    for code, known in strategies_of(settings).items():
+        parameters.strategy_enabled[code] = int(known.is_on)
+        parameters.exit_rule[code] = int(known.exit_rule)
+        parameters.hold_ms_min[code] = known.hold_ms_min
+        parameters.hold_ms_max[code] = known.hold_ms_max
+        parameters.stop_pct[code] = known.stop_pct
+        parameters.target_pct[code] = known.target_pct
 
 
 def _weight(settings: Settings, factor: Factor) -> float:

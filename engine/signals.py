@@ -45,6 +45,14 @@ def soft_sign(value: float) -> float:
 
 
 @kernel
+def sign_of(value: float) -> int:
+    """Return +1, −1 or 0."""
+    if value > 0.0:
+        return 1
+    return -1 if value < 0.0 else 0
+
+
+@kernel
 def _note(state: int, factor: int, score: float) -> None:
     view = state_at(state)
     view.scores[factor] = score

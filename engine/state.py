@@ -13,7 +13,14 @@ from typing import Any
 from config.settings import Settings
 from engine.book_layout import BOOK, BOOK_SIDE, SIDE_SIZE, SIDES_OFFSET, WINDOW
 from shm.fields import Field, Record
-from shm.records import MARKET_EVENT, REPORT, SIGNAL, SIGNAL_COUNT, SYMBOL_COUNT_MAX
+from shm.records import (
+    MARKET_EVENT,
+    REPORT,
+    SIGNAL,
+    SIGNAL_COUNT,
+    STRATEGY_COUNT_MAX,
+    SYMBOL_COUNT_MAX,
+)
 
 BOOK_LEVELS_MAX = 20
 # Levels of a side that multi-level order flow can compare.
@@ -51,14 +58,18 @@ PARAMETERS = Record(
         Field("book_levels", "i64", "levels", "agent", "on each side, for book imbalance"),
         Field("warmup_events", "i64", "events", "agent", "of a symbol before its first signal"),
         Field("flow_levels", "i64", "levels", "agent", "order flow compares; 1 = best prices"),
-        Field("use_momentum", "i64", "0 or 1", "agent", "the strategy may enter"),
-        Field("use_mean_reversion", "i64", "0 or 1", "agent", "the strategy may enter"),
-        Field("use_order_flow", "i64", "0 or 1", "agent", "the strategy may enter"),
         Field("use_volume_spikes", "i64", "0 or 1", "agent", "spikes confirm entries"),
         Field("require_book", "i64", "0 or 1", "agent", "no signal without a valid book"),
+        Field("strategy_enabled", "i64", "0 or 1", "agent", "by Strategy", STRATEGY_COUNT_MAX),
         Field("decay_1", "f64", "factor", "agent", "by dt & 255, row by τ", 3 * DECAY_ROWS),
         Field("decay_256", "f64", "factor", "agent", "by dt >> 8 & 255", 3 * DECAY_ROWS),
         Field("decay_65536", "f64", "factor", "agent", "by dt >> 16", 3 * DECAY_ROWS),
+        # What signals tell risk about leaving, by Strategy.
+        Field("exit_rule", "i64", "ExitRule", "agent", "how it leaves", STRATEGY_COUNT_MAX),
+        Field("hold_ms_min", "i64", "ms", "agent", "no exit by rule before", STRATEGY_COUNT_MAX),
+        Field("hold_ms_max", "i64", "ms", "agent", "time limit", STRATEGY_COUNT_MAX),
+        Field("stop_pct", "f64", "fraction", "agent", "0 = configured", STRATEGY_COUNT_MAX),
+        Field("target_pct", "f64", "fraction", "agent", "0 = configured", STRATEGY_COUNT_MAX),
     ],
 )
 

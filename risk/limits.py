@@ -7,7 +7,7 @@ import math
 from risk.limit_table import Refusal
 from risk.state import ENTRY_CHECK, PARAMETERS
 from shm.compiled import kernel
-from shm.records import SIGNAL, Strategy
+from shm.records import SIGNAL, STRATEGY_COUNT_MAX
 from shm.tables import SYMBOL, PositionState
 from shm.views import view_of
 
@@ -30,7 +30,6 @@ COLLAR = int(Refusal.COLLAR)
 RATE = int(Refusal.RATE)
 RING = int(Refusal.RING)
 FLAT = int(PositionState.FLAT)
-STRATEGY_MAX = int(Strategy.MARKET_MAKING)
 E8 = 100_000_000.0
 
 
@@ -38,7 +37,7 @@ E8 = 100_000_000.0
 def signal_is_valid(signal: int, symbol_count: int) -> bool:
     """Return whether a signal's symbol, side, strategy and numbers can be meant; NaN cannot."""
     view = signal_at(signal)
-    if view.symbol >= symbol_count or view.strategy > STRATEGY_MAX:
+    if view.symbol >= symbol_count or view.strategy >= STRATEGY_COUNT_MAX:
         return False
     if view.side != 1 and view.side != -1:
         return False

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from config.settings import Settings
+from config.strategies import strategies_of
 from risk.limit_table import LIMITS
 from risk.state import (
     CONTEXT,
@@ -19,14 +20,12 @@ from risk.state import (
     UNDO_OFFSET,
 )
 from shm import counters
-from shm.records import MARKET_EVENT, Strategy
+from shm.records import MARKET_EVENT
 from shm.topology import MARKET_CURSOR, SharedMemory
 
 # Which cursor of the market ring is risk's.
 MARKET_READER = MARKET_CURSOR["risk"]
-SECOND_NS = 1_000_000_000
-# Mean reversion needs time to revert: one minute before an opposite signal may close it.
-MEAN_REVERSION_HOLD_MIN_S = 60
+MS_NS = 1_000_000
 # One order in four is kept for exits, which are never held back themselves.
 EXIT_RESERVE_SHARE = 4
 
@@ -65,30 +64,10 @@ def parameters_of(settings: Settings) -> Any:
 
 
 def _fill_strategies(made: Any, settings: Settings) -> None:
-    scalping, signals = settings.scalping, settings.signals
-    longest = scalping.max_hold_time
-    rows = {
-        Strategy.MOMENTUM: (
-            signals.use_momentum,
-            scalping.momentum_hold_min_s,
-            scalping.momentum_hold_max_s,
-        ),
-        Strategy.MEAN_REVERSION: (
-            signals.use_mean_reversion,
-            MEAN_REVERSION_HOLD_MIN_S,
-            longest,
-        ),
-        Strategy.ORDER_FLOW: (
-            signals.use_order_flow,
-            scalping.order_flow_hold_min_s,
-            scalping.order_flow_hold_max_s,
-        ),
-    }
-    for strategy, (enabled, hold_min_s, hold_max_s) in rows.items():
-        most = min(hold_max_s, longest)
-        made.strategy_enabled[strategy] = int(enabled)
-        made.hold_ns_min[strategy] = min(hold_min_s, most) * SECOND_NS
-        made.hold_ns_max[strategy] = most * SECOND_NS
+    for code, known in strategies_of(settings).items():
+        made.strategy_enabled[code] = int(known.is_on)
+        made.hold_ns_min[code] = known.hold_ms_min * MS_NS
+        made.hold_ns_max[code] = known.hold_ms_max * MS_NS
 
 
 @dataclass

@@ -53,6 +53,14 @@ def inline_kernel(function: F) -> F:
     return njit(cache=CACHE_VARIABLE in os.environ, forceinline=True, **OPTIONS)(function)
 
 
+def closure_kernel(function: F) -> F:
+    """Compile a function that closes over other kernels.
+
+    It is never kept on disk: the cache cannot tell two closures of one source apart.
+    """
+    return njit(**OPTIONS)(function)
+
+
 def export(argument_count: int) -> Callable[[F], F]:
     """Register a kernel for the library: all arguments and the result are int64.
 

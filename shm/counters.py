@@ -10,6 +10,7 @@ import ctypes
 from dataclasses import dataclass
 
 from shm.fields import Field, Record
+from shm.records import STRATEGY_COUNT_MAX, USER_STRATEGY_FIRST
 
 BLOCK_COUNT_MAX = 64  # counters per owner
 BLOCK_SIZE = BLOCK_COUNT_MAX * 8
@@ -54,6 +55,10 @@ COUNTERS: tuple[Counter, ...] = (
     Counter("engine", "signals_momentum", "of the momentum strategy"),
     Counter("engine", "signals_mean_reversion", "of the mean reversion strategy"),
     Counter("engine", "signals_order_flow", "of the order flow strategy"),
+    *(
+        Counter("engine", f"signals_user_{place}", f"of the user's strategy number {place}")
+        for place in range(1, 1 + STRATEGY_COUNT_MAX - USER_STRATEGY_FIRST)
+    ),
     Counter("engine", "cooled_down", "entries held back by the cool-down"),
     Counter("engine", "unconfirmed", "entries below threshold, confidence or confirmations"),
     Counter("engine", "ring_full", "signals rejected because the ring was full"),

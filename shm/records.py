@@ -81,6 +81,10 @@ class Strategy(IntEnum):
     MARKET_MAKING = 4
 
 
+# The code of the first of `signals.user_strategies`; the others follow in the order of the list.
+USER_STRATEGY_FIRST = int(Strategy.MARKET_MAKING) + 1
+
+
 class ExitRule(IntEnum):
     """How a position is left besides stop, target, partial close and time limit: a hint."""
 

@@ -62,19 +62,19 @@ void score_rsi(Symbol& s) {
     note(s, RSI, std::min(std::max(score, -1.0), 1.0));
 }
 int propose(const Symbol& s, int strategy) const {
-    if (strategy == 1 && set.use_momentum) {
+    if (strategy == 1) {
         if (!(s.known >> ACCELERATION & 1)) return 0;
         if (std::fabs(s.acceleration) <= set.momentum_acceleration) return 0;
         const int side = sign_of(s.acceleration);
         const int confirming = set.use_volume_spikes ? SPIKE : FLOW;
         return sign_of(s.velocity) == side && sign_of(s.scores[confirming]) == side ? side : 0;
     }
-    if (strategy == 2 && set.use_mean_reversion) {
+    if (strategy == 2) {
         if (!(s.known >> RSI & 1)) return 0;
         const int side = s.rsi < set.rsi_oversold ? 1 : s.rsi > set.rsi_overbought ? -1 : 0;
         return side == sign_of(s.scores[FLOW]) ? side : 0;
     }
-    if (strategy == 3 && set.use_order_flow) {
+    if (strategy == 3) {
         const double imbalance = s.scores[IMBALANCE];
         if (!(s.known >> IMBALANCE & s.known >> MOMENTUM & 1)) return 0;
         if (std::fabs(imbalance) <= set.order_flow_imbalance) return 0;
@@ -104,7 +104,7 @@ void combine(Symbol& s, int side, int trigger) const {
 bool decide(Symbol& s) {
     constexpr int triggers[4] = {0, ACCELERATION, RSI, IMBALANCE};
     for (int strategy = 1; strategy <= 3; ++strategy) {
-        const int side = propose(s, strategy);
+        const int side = set.strategy_enabled[strategy] ? propose(s, strategy) : 0;
         if (!side) continue;
         ++counters.candidates;
         if (s.signal_ms && s.clock - s.signal_ms < set.cooldown_ms) {
@@ -237,8 +237,10 @@ void fill(const market_event& e, signal_record& out) const {
     out.strategy = s.strategy;
     out.confirmations = s.confirmations;
     out.side = s.side;
-    out.exit_rule = 0;
-    out.mean_tick = 0;
-    out.hold_ms_min = out.hold_ms_max = 0;
-    out.stop_pct = out.target_pct = 0.0f;
+    out.exit_rule = set.exit_rule[s.strategy];
+    out.mean_tick = out.exit_rule == RETURN_TO_MEAN ? i64(std::floor(s.ema_slow + 0.5)) : 0;
+    out.hold_ms_min = set.hold_ms_min[s.strategy];
+    out.hold_ms_max = set.hold_ms_max[s.strategy];
+    out.stop_pct = float(set.stop_pct[s.strategy]);
+    out.target_pct = float(set.target_pct[s.strategy]);
 }

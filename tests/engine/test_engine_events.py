@@ -14,7 +14,7 @@ from config.settings import Settings
 from engine import loop
 from engine.book import quantity_at
 from engine.state import PARAMETERS_OFFSET
-from engine.strategies import mean_reversion_side, momentum_side, order_flow_side, propose
+from engine.strategies.registry import ENTRIES
 from engine.validation import combine, is_confirmed, is_cooling_down
 from shm.records import EventKind, Factor, Strategy
 from tests.naive import engine_recording as recording
@@ -167,12 +167,9 @@ def test_strategies_and_validation_equal_their_twins() -> None:
         for index in range(8):
             bench.parameters.weights[index] = rng.choice((0.0, 1.0, 1.0, 2.5))
         bench.parameters.use_volume_spikes = rng.randrange(2)
-        proposals = [propose(place, parameters, s) for s in (1, 2, 3)]
-        assert proposals == [naive_proposal(state, bench.parameters, s) for s in (1, 2, 3)]
-        assert proposals == [
-            kernel(place, parameters)
-            for kernel in (momentum_side, mean_reversion_side, order_flow_side)
-        ]
+        for entry in ENTRIES:
+            wanted_side = naive_proposal(state, bench.parameters, entry.code)
+            assert entry.side(place, parameters) == wanted_side
         side, trigger = rng.choice((-1, 1)), rng.randrange(8)
         wanted = naive_combine(state, bench.parameters, side, trigger)
         combine(place, parameters, side, trigger)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from shm.records import Factor, Strategy
+from shm.records import ExitRule, Factor, Strategy
 
 
 def sign(value: float) -> int:
@@ -49,3 +49,24 @@ def naive_combine(
     enough = enough and confirmations >= parameters.min_confirmations
     bits = [sum(1 << f for f in group) for group in (agreeing, opposing)]
     return score, confidence, bits[0], bits[1], confirmations, enough
+
+
+HOLDS_S = {  # the table of the product: strategy, least and most seconds
+    Strategy.MOMENTUM: (30, 120, ExitRule.TRAIL_RISK),
+    Strategy.MEAN_REVERSION: (60, 300, ExitRule.RETURN_TO_MEAN),
+    Strategy.ORDER_FLOW: (10, 60, ExitRule.IMBALANCE),
+}
+
+
+def naive_hints(strategy: int, ema_slow: float) -> dict[str, float]:
+    """Return what a signal tells about leaving, under the default settings."""
+    least_s, most_s, rule = HOLDS_S[Strategy(strategy)]
+    mean = round(ema_slow) if strategy == Strategy.MEAN_REVERSION else 0
+    return {
+        "exit_rule": rule,
+        "mean_tick": mean,
+        "hold_ms_min": least_s * 1000,
+        "hold_ms_max": most_s * 1000,
+        "stop_pct": 0.0,
+        "target_pct": 0.0,
+    }

@@ -9,6 +9,7 @@ from types import SimpleNamespace
 from typing import Any
 
 from config.knobs import KNOBS
+from config.loader import settings_of
 from config.settings import Settings
 from risk.parameters import wire
 from risk.state import HEADER, ORDER_COUNT, ORDER_STATE, ORDERS_OFFSET, SYMBOL_STATE, SYMBOLS_OFFSET
@@ -38,23 +39,8 @@ def settings_with(**changes: Any) -> Settings:
     for name, value in changes.items():
         path = name.replace("__", ".")
         assert path in values, path
-        values[path] = value
-    sections: dict[str, Any] = {}
-    for path, value in values.items():
-        *parents, leaf = path.split(".")
-        place = sections
-        for part in parents:
-            place = place.setdefault(part, {})
-        place[leaf] = tuple(value) if isinstance(value, list) else value
-
-    def spaces(node: Any) -> Any:
-        return (
-            SimpleNamespace(**{k: spaces(v) for k, v in node.items()})
-            if isinstance(node, dict)
-            else node
-        )
-
-    return spaces(sections)
+        values[path] = tuple(value) if isinstance(value, list) else value
+    return settings_of(values)
 
 
 def jit_kernels() -> Any:

@@ -171,7 +171,8 @@ side        0      0
 side        2      0
 symbol      2      1
 symbol      3      0
-strategy    5      0
+strategy    15     1
+strategy    16     0
 bid_tick    0      0
 bid_tick    450001 0
 ask_tick    0      0

@@ -174,7 +174,7 @@ def test_an_opposite_signal_closes_after_the_least_hold(desk):
     desk.signal(-1)
     desk.look()
     assert desk.orders() == []
-    desk.position().opened_ns -= 6 * SECOND
+    desk.position().opened_ns -= 31 * SECOND
     desk.signal(-1, age_ns=3 * SECOND)
     desk.look()
     assert desk.orders() == [], "a stale signal must not close"
