@@ -48,6 +48,13 @@ VENUE = (
         "Time without a response after which a request's outcome counts as unknown",
     ),
     Knob(
+        # Our own exits are decided by best prices and trades, which the last price follows; the
+        # mark price is smoothed and moves once a second, so a stop by it would come later.
+        _FILE, "venue.stop_working_type", "str", "", "CONTRACT_PRICE",
+        choices=("CONTRACT_PRICE", "MARK_PRICE"),
+        meaning="Price that triggers a stop resting at the venue: of the last trade, or the mark",
+    ),
+    Knob(
         _FILE, "venue.depth_stream", "str", "", "0ms",
         choices=("0ms", "100ms", "250ms", "500ms"),
         meaning="Update speed of the diff-depth stream; 0ms is every change as it happens",

@@ -158,6 +158,7 @@ class Venue(NamedTuple):
     ws_api_url: str
     recv_window_ms: int
     request_timeout_ms: int
+    stop_working_type: str
     depth_stream: str
     trade_stream: str
     snapshot_limit: int

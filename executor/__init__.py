@@ -4,6 +4,12 @@ Reads the gated ring `orders` (cursor 0) and the venue's private stream; writes 
 `reports`, the order rows, and `reconciled`, `wallet_e8`, `clock_offset_ns` and `clock_ready` of the
 control record. It alone holds a key, it alone talks to the venue about orders.
 
+A stop that rests at the venue (STOP_MARKET) has one order id from its placing to the last fill of
+the market order that it becomes: NEW while it waits, then FILLED, or CANCELED or EXPIRED with what
+was filled. EXPIRED with CODE_TRIGGER_REFUSED is one that the venue refused when it triggered, with
+CODE_NOT_FOUND one that it does not know any more; REJECTED with -2021 one that would have triggered
+at once. A stop of a position that is open stays when everything else is canceled.
+
 What it drops: orders whose time has passed, entries while trading is halted, and orders for which
 the table has no row are refused as NOT_SENT with a report. Fills that were applied already are
 counted and ignored, and so is what the venue says about orders that are not ours.

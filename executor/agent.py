@@ -12,6 +12,7 @@ from typing import Any
 from config.environment import load_credentials
 from executor import state
 from executor.clock import VenueClock
+from executor.comparing import Comparing
 from executor.counts import Counts
 from executor.history import History
 from executor.ledger import Ledger
@@ -24,6 +25,7 @@ from executor.reconcile import Reconciler
 from executor.resolve import Resolver
 from executor.rest import HOUSEKEEPING, Call, Rest
 from executor.signing import Signer
+from executor.sweeping import Sweeper
 from executor.texts import OrderTexts
 from executor.timers import Timers
 from executor.user_data import UserData
@@ -124,7 +126,8 @@ class Agent:
         window_ms = settings.venue.recv_window_ms
         timeout_ns = settings.venue.request_timeout_ms * NS_PER_MS
         self._clock = VenueClock(memory.control)
-        self._texts = OrderTexts(memory, credentials.api_key, signer, window_ms)
+        working_type = settings.venue.stop_working_type
+        self._texts = OrderTexts(memory, credentials.api_key, signer, window_ms, working_type)
         self._rest_worker, self._connector = Worker("rest"), Worker("connector")
         for place, worker in (
             (state.PLACE_REST, self._rest_worker),
@@ -145,40 +148,31 @@ class Agent:
         table = OrderTable(memory.order_rows, memory.order_row_count)
         self._ledger = Ledger(memory, self._kernels, counts, table)
         self._resolver = Resolver(
-            self._ledger, self._runner, self._texts, counts, self._log, window_ms * NS_PER_MS
-        )
-        self._placing = Placing(
-            context,
-            counts,
-            self._ledger,
-            self._runner,
+            self._ledger, self._runner, self._texts, counts, self._log, window_ms * NS_PER_MS,
             self._timers,
-            self._rest,
-            self._texts,
-            self._limits,
-            self._resolver,
+        )  # fmt: skip
+        comparing = Comparing(context, self._ledger, self._resolver)
+        sweeper = Sweeper(context, counts, self._ledger, self._resolver, comparing)
+        self._placing = Placing(
+            context, counts, self._ledger, self._runner, self._timers, self._rest, self._texts,
+            self._limits, self._resolver, sweeper.sweep,
             lambda done: self._reconciler.measure_clock(done),
-        )
+        )  # fmt: skip
         self._api = WsApi(
             self._texts, self._clock, self._timers, timeout_ns, self._placing.on_place
         )
         self._placing.api = self._api
         self._user = UserData(
-            context,
-            counts,
-            self._ledger,
-            self._runner,
-            self._timers,
-            self._resolver,
+            context, counts, self._ledger, self._runner, self._timers, self._resolver,
             lambda reason: self._reconciler.distrust(reason),
-        )
+        )  # fmt: skip
         history = History(
             table, self._resolver, self._clock, counts, memory.control.epoch, context.symbols,
             self._log,
         )  # fmt: skip
         self._reconciler = Reconciler(
             context, counts, self._ledger, self._runner, self._timers, self._clock,
-            self._resolver, self._placing, self._user, history,
+            self._resolver, sweeper, self._user, history, comparing,
         )  # fmt: skip
         self._ledger.on_gap = self._on_gap
         self._ledger.on_revived = self._on_revived

@@ -6,9 +6,17 @@ import time
 from collections.abc import Iterable
 from typing import Any
 
-from executor import venue
+from executor import algo, venue
 from executor.clock import VenueClock
-from executor.compare import Comparison, OurOrder, VenueOrder, compare_orders
+from executor.compare import (
+    Comparison,
+    OurOrder,
+    VenueOrder,
+    VenueStop,
+    compare_orders,
+    compare_stops,
+    merge_stops,
+)
 from executor.counts import Counts
 from executor.orders import OrderTable
 from executor.procedures import Pause, Procedure
@@ -25,7 +33,7 @@ CONFIRM_PAUSE_NS = 100_000_000
 
 
 class History:
-    """Compare rows with allOrders; remember up to which order that has been done."""
+    """Compare rows with the venue's lists; remember up to which order that has been done."""
 
     def __init__(
         self,
@@ -59,6 +67,7 @@ class History:
             whole.lost += made.lost
             whole.differing += made.differing
             whole.undecided += made.undecided
+            whole.resting += made.resting
             whole.duplicated += made.duplicated
         self._note_duplicated(whole.duplicated)
         return whole
@@ -68,7 +77,10 @@ class History:
         table = self._table
         rows = [table.slot_of(i) for i in sorted(table.open_ids | table.ended_ids)]
         found = [
-            (r.symbol, OurOrder(r.order_id, r.venue_order_id, r.status, r.filled_lot))
+            (
+                r.symbol,
+                OurOrder(r.order_id, r.venue_order_id, r.status, r.filled_lot, algo.is_stop(r)),
+            )
             for r in [*table.displaced.values(), *rows]
         ]
         return sorted(found)
@@ -86,7 +98,16 @@ class History:
                 return None
             given = {order.order_id for order in ours}
             later = {order.order_id for _, order in self._unconfirmed()} - given
-            made = compare_orders(ours, listed, self._epoch, later)
+            # The order of a stop that was not known to be one may be behind what is listed.
+            settled_id = self._settled_ids.get(symbol, 0)
+            found = [o for o in ours if not (o.is_stop and 0 < o.venue_order_id <= settled_id)]
+            made = compare_orders(found, listed, self._epoch, later)
+            stops = [order for order in ours if order.is_stop]
+            if stops:
+                waiting = yield from self._list_stops(symbol, stops, priority)
+                if waiting is None:
+                    return None
+                merge_stops(made, compare_stops(stops, waiting, self._epoch))
             for order_id in made.confirmed:
                 self._table.confirm(order_id)
             if made.settled_id:
@@ -94,6 +115,34 @@ class History:
             if not (made.lost or made.differing):
                 break
         return made
+
+    def _list_stops(self, symbol: int, stops: list[OurOrder], priority: int) -> Procedure:
+        """Return the venue's conditional orders since the oldest of ours; None without answer."""
+        table = self._table
+        rows = [table.find(s.order_id) or table.displaced[s.order_id] for s in stops]
+        age_ms = (time.monotonic_ns() - min(row.written_ns for row in rows)) // venue.NS_PER_MS
+        key: dict[str, object] = {"startTime": self._clock.venue_ms() - age_ms - EARLY_MS}
+        known = [row.algo_id for row in rows if row.algo_id]
+        found: list[VenueStop] = []
+        while True:
+            named: dict[str, object] = {"symbol": self._symbols[symbol], "limit": PAGE_SIZE}
+            reply = yield Call("GET", algo.ALL_ALGO_ORDERS, named | key, priority=priority)
+            if not reply.ok:
+                self._log.warning("no list of stops", status=reply.status, code=reply.code)
+                return None
+            if not isinstance(reply.body, list):
+                raise venue.VenueDataError("conditional orders: not a list")
+            page = [self._stop(symbol, algo.algo_state(entry)) for entry in reply.body]
+            found += page
+            if len(page) < PAGE_SIZE:
+                return found
+            # Venue: "Query All Algo Orders": by time the most recent are listed, by id the next.
+            by_time = "startTime" in key and known
+            key = {"algoId": min(known) if by_time else max(stop.algo_id for stop in page) + 1}
+
+    def _stop(self, symbol: int, state: algo.AlgoState) -> VenueStop:
+        lots = self._resolver.symbol_lots(symbol, state.executed) if state.executed else -1
+        return VenueStop(state.client_id, state.algo_id, state.status, state.venue_order_id, lots)
 
     def _note_duplicated(self, order_ids: Iterable[int]) -> None:
         for order_id in order_ids:

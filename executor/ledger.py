@@ -31,6 +31,7 @@ class Change:
     order_id: int
     event: OrderEvent
     venue_order_id: int = 0
+    algo_id: int = 0
     venue_ns: int = 0
     error_code: int = 0
     trade_id: int = 0
@@ -149,9 +150,11 @@ class Ledger:
             self.on_revived(change.order_id)
 
     def _first_word(self, row: Any, change: Change) -> None:
-        """Note the venue's id and the first word of the venue about an order."""
+        """Note the venue's ids and the first word of the venue about an order."""
         if change.venue_order_id:
-            row.venue_order_id = change.venue_order_id
+            self.table.note_venue_id(row, change.venue_order_id)
+        if change.algo_id:
+            row.algo_id = change.algo_id
         silent = change.event in (OrderEvent.UNDECIDED, OrderEvent.NOT_SENT)
         if row.acked_ns or silent:
             return

@@ -14,6 +14,7 @@ import ctypes
 from collections.abc import Iterator
 from typing import Any
 
+from executor.algo import STOP_MARKET
 from executor.transitions import is_terminal
 from shm.records import OrderStatus
 from shm.tables import ORDER_ROW
@@ -39,7 +40,10 @@ class OrderTable:
         self.open_ids: set[int] = set()
         self.ended_ids: set[int] = set()
         self.displaced: dict[int, Any] = {}  # ORDER_ROW copies by order id
+        self._stop_ids: dict[int, int] = {}  # order ids by that of the order that a stop became
         for row in self.rows():
+            if row.type == STOP_MARKET and row.venue_order_id:
+                self._stop_ids[row.venue_order_id] = row.order_id
             self._file(row.order_id, is_terminal(row.status))
 
     def _file(self, order_id: int, ended: bool) -> None:
@@ -57,6 +61,20 @@ class OrderTable:
         """Return the row of an order, in place, or None when the table does not have it."""
         row = self.slot_of(order_id)
         return row if row.order_id == order_id and order_id > 0 else None
+
+    def find_stop(self, venue_order_id: int) -> Any | None:
+        """Return the row of the stop that became an ordinary order, or None.
+
+        That order need not have the stop's client id.
+        """
+        row = self.find(self._stop_ids.get(venue_order_id, 0))
+        return row if row is not None and row.venue_order_id == venue_order_id else None
+
+    def note_venue_id(self, row: Any, venue_order_id: int) -> None:
+        """Write down the venue's id of an order, or of the order that a stop became."""
+        row.venue_order_id = venue_order_id
+        if row.type == STOP_MARKET:
+            self._stop_ids[venue_order_id] = row.order_id
 
     def rows(self) -> Iterator[Any]:
         """Yield all rows in use. Loop bound: the row count."""
@@ -107,7 +125,7 @@ class OrderTable:
         row.position_id = order.position_id
         row.origin_ns = order.origin_ns
         row.written_ns = order.written_ns
-        row.sent_ns = row.acked_ns = row.venue_order_id = 0
+        row.sent_ns = row.acked_ns = row.venue_order_id = row.algo_id = 0
         row.price_tick = order.price_tick
         row.quantity_lot = order.quantity_lot
         row.filled_lot = row.filled_value = row.fee_e8 = row.last_trade_id = 0

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from executor import venue
+from executor import algo, venue
 from executor.counts import Counts
 from executor.ledger import Change, Ledger
 from executor.limits import Limits
@@ -21,7 +21,6 @@ from executor.ws_api import WsApi
 from runtime.stage import StageContext
 from shm.latch_table import is_latched
 from shm.records import OrderAction, OrderFlag, OrderReason, OrderStatus, OrderType, TimeInForce
-from shm.tables import read_symbol_name
 
 EXIT_RETRIES_MAX = 3
 RETRY_NS = 50_000_000
@@ -43,7 +42,11 @@ ENDS_AT_ONCE = (int(TimeInForce.IOC), int(TimeInForce.FOK))
 
 
 class Placing:
-    """Send orders and cancels. `measure_clock(done)` measures the venue's clock anew."""
+    """Send orders and cancels.
+
+    `sweep(symbol)` cancels all that is open in a symbol, `measure_clock(done)` measures the
+    venue's clock anew.
+    """
 
     def __init__(
         self,
@@ -56,6 +59,7 @@ class Placing:
         texts: OrderTexts,
         limits: Limits,
         resolver: Resolver,
+        sweep: Callable[[int], Procedure],
         measure_clock: Callable[[Callable[[], None]], None],
     ) -> None:
         self.api: WsApi | None = None
@@ -63,7 +67,7 @@ class Placing:
         self._counts, self._ledger, self._runner = counts, ledger, runner
         self._timers, self._rest, self._texts = timers, rest, texts
         self._limits, self._resolver = limits, resolver
-        self._measure_clock = measure_clock
+        self._sweep, self._measure_clock = sweep, measure_clock
         self._log = context.log
         self._control = context.memory.control
         self._symbol_count = len(context.symbols)
@@ -88,7 +92,7 @@ class Placing:
             self.cancel(order.order_id)
             return True, None
         if action == OrderAction.CANCEL_ALL:
-            self._runner.start(self.cancel_all(order.symbol))
+            self._runner.start(self._sweep(order.symbol))
             return True, None
         if self._ledger.table.has_seen(order.order_id):
             # Delivered again after a crash: its row is being decided, it is not sent a second time.
@@ -154,6 +158,8 @@ class Placing:
             return False
         if order.type == OrderType.MARKET:
             return True
+        if order.type == OrderType.STOP_MARKET:
+            return bool(order.price_tick > 0 and order.flags & OrderFlag.REDUCE_ONLY)
         tif = order.time_in_force
         return order.type == OrderType.LIMIT and order.price_tick > 0 and 1 <= tif <= 4
 
@@ -174,7 +180,7 @@ class Placing:
             return
         sent = api.place(row)
         self._counts.sent.value += 1
-        if order_id not in self._attempts:
+        if order_id not in self._attempts and not algo.is_stop(row):
             self._record(row)
         if not sent:
             self._undecided(order_id, 0)
@@ -195,8 +201,8 @@ class Placing:
         self._resolver.sendable_until[order_id] = not_after_ns
         call = Call(
             "POST",
-            venue.ORDER,
-            self._texts.parameters(row),
+            algo.ALGO_ORDER if algo.is_stop(row) else venue.ORDER,
+            self._texts.stop_parameters(row) if algo.is_stop(row) else self._texts.parameters(row),
             priority=FIRST,
             not_after_ns=not_after_ns,
             # An entry may wait behind another request, and be halted meanwhile.
@@ -299,19 +305,13 @@ class Placing:
             if row is None or is_terminal(row.status):
                 return
             self._counts.cancels.value += 1
-            reply = yield Call(
-                "DELETE",
-                venue.ORDER,
-                {
-                    "symbol": self._resolver.symbol_of(row),
-                    "origClientOrderId": self._texts.client_id(order_id),
-                },
-                priority=FIRST,
-                api_method=venue.API_CANCEL,
-            )
+            reply = yield self._cancel_call(row)
             self._limits.note(reply)
             if row.order_id != order_id:
                 return  # it had ended, and a later order has its row now
+            if reply.ok and algo.is_stop(row):
+                self._resolver.stops.canceled(row)
+                return
             if reply.ok:
                 self._resolver.answer(row, reply)
                 return
@@ -320,19 +320,16 @@ class Placing:
             yield Pause(RETRY_NS << attempt)
         self._log.error("order could not be canceled", order_id=order_id)
 
-    def cancel_all(self, symbol: int) -> Procedure:
-        """Cancel a symbol's open orders until the venue has none; return whether it has none."""
-        if symbol >= self._symbol_count:
-            self._log.error("cancel of an unknown symbol", symbol=symbol)
-            return False
-        name = read_symbol_name(self._texts.symbol_row(symbol))
-        for attempt in range(CANCEL_ATTEMPTS_MAX):
-            self._counts.cancels.value += 1
-            reply = yield Call("DELETE", venue.ALL_OPEN_ORDERS, {"symbol": name}, priority=FIRST)
-            self._limits.note(reply)
-            reply = yield Call("GET", venue.OPEN_ORDERS, {"symbol": name}, priority=FIRST)
-            if reply.ok and not reply.body:
-                return True
-            yield Pause(RETRY_NS << attempt)
-        self._log.error("orders are still open after cancel all", symbol=name)
-        return False
+    def _cancel_call(self, row: Any) -> Call:
+        if algo.is_stop(row):
+            return self._resolver.stops.cancel_call(row)
+        return Call(
+            "DELETE",
+            venue.ORDER,
+            {
+                "symbol": self._resolver.symbol_of(row),
+                "origClientOrderId": self._texts.client_id(row.order_id),
+            },
+            priority=FIRST,
+            api_method=venue.API_CANCEL,
+        )

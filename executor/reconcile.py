@@ -10,21 +10,20 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from executor import venue
-from executor.client_ids import parse_client_id
+from executor import algo, venue
 from executor.clock import SAMPLE_COUNT, VenueClock
+from executor.comparing import LOOK_PAUSE_NS, LOOKS_MAX, Comparing
 from executor.counts import Counts
 from executor.history import History
 from executor.ledger import Ledger
 from executor.link import NS_PER_S
-from executor.placing import Placing
-from executor.positions import LocalPositions
 from executor.procedures import Pause, Procedure, Runner
 from executor.resolve import Resolver
 from executor.rest import FIRST, HOUSEKEEPING, QUERY, Call
+from executor.sweeping import Sweeper
 from executor.timers import Timers
 from executor.user_data import UserData
-from executor.venue import Reply, printable
+from executor.venue import Reply
 from runtime.stage import StageContext
 from shm.records import OrderStatus
 
@@ -32,8 +31,6 @@ PERIOD_NS = 10 * NS_PER_S
 BUSY_NS = NS_PER_S // 2
 CONFIRM_GAP_NS = NS_PER_S
 CLOCK_PERIOD_NS = 60 * NS_PER_S
-LOOKS_MAX = 6
-LOOK_PAUSE_NS = 50_000_000
 RETRY_NS = NS_PER_S // 2
 STREAM_POLL_NS = 2_000_000
 IN_FLIGHT = (OrderStatus.SENDING, OrderStatus.UNKNOWN, OrderStatus.PARTIALLY_FILLED)
@@ -55,18 +52,17 @@ class Reconciler:
         timers: Timers,
         clock: VenueClock,
         resolver: Resolver,
-        placing: Placing,
+        sweeper: Sweeper,
         user: UserData,
         history: History,
+        comparing: Comparing,
     ) -> None:
         self._context, self._counts, self._ledger = context, counts, ledger
         self._runner, self._timers, self._clock = runner, timers, clock
-        self._resolver, self._placing = resolver, placing
-        self._user, self._history = user, history
+        self._resolver, self._sweeper = resolver, sweeper
+        self._user, self._history, self._comparing = user, history, comparing
         self._control = context.memory.control
         self._log = context.log
-        self._local = LocalPositions(context.memory, context.symbols)
-        self._symbol_index = {name: i for i, name in enumerate(context.symbols)}
         self._measuring: list[Callable[[], None]] = []
         self._distrusts = 0
         self._busy = self._confirming = self._stopped = self._wanted = False
@@ -122,7 +118,7 @@ class Reconciler:
         else:
             yield from self._prepare_account()
             for index in range(len(self._context.symbols)):
-                yield from self._placing.cancel_all(index)
+                yield from self._sweeper.sweep(index)
         while not self._user.is_up:
             yield Pause(STREAM_POLL_NS)
         done = yield from self._recover()
@@ -158,30 +154,10 @@ class Reconciler:
 
     def _cancel_unknown(self) -> Procedure:
         """Cancel open orders that no row of ours explains; ours go on after a restart."""
-        body = yield from self._insist(Call("GET", venue.OPEN_ORDERS))
-        for entry in body:
-            state = venue.order_state(entry)
-            if self._is_ours(state.client_id) or state.symbol not in self._symbol_index:
-                continue
-            self._counts.mismatches.value += 1
-            self._log.error(
-                "open order that is not ours is canceled",
-                symbol=state.symbol,
-                client_id=printable(state.client_id, 64),
-            )
-            self._counts.cancels.value += 1
-            yield Call(
-                "DELETE",
-                venue.ORDER,
-                {"symbol": state.symbol, "orderId": state.venue_order_id},
-                priority=FIRST,
-            )
-
-    def _is_ours(self, client_id: str) -> bool:
-        parsed = parse_client_id(client_id)
-        if parsed is None or parsed[0] != self._control.epoch:
-            return False
-        return self._ledger.table.find(parsed[1]) is not None
+        orders = yield from self._insist(Call("GET", venue.OPEN_ORDERS))
+        stops = yield from self._insist(Call("GET", algo.OPEN_ALGO_ORDERS))
+        held = yield from self._insist(Call("GET", venue.POSITIONS))
+        yield from self._sweeper.cancel_unknown(orders, stops, held)
 
     # --- after the stream was lost -----------------------------------------------------------
 
@@ -228,66 +204,13 @@ class Reconciler:
             return False
         quote = venue.quote_asset(self._context.symbols[0])
         self._control.wallet_e8 = venue.wallet_e8(reply.body, quote)
-        differences = yield from self.compare(QUERY)
+        differences = yield from self._comparing.compare(QUERY)
         if differences is None or distrusts != self._distrusts or not self._user.is_up:
             return False
         self._conclude(differences)
         return True
 
     # --- comparing ---------------------------------------------------------------------------
-
-    def compare(self, priority: int) -> Procedure:
-        """Compare positions and open orders, several times if they differ.
-
-        Events may be on their way, and risk may not have read them.
-
-        Returns:
-            the differences as sorted texts, or None when the venue did not answer.
-        """
-        differences: list[str] = []
-        for look in range(LOOKS_MAX):
-            if look:
-                yield Pause(LOOK_PAUSE_NS)
-            held = yield Call("GET", venue.POSITIONS, priority=priority)
-            listed = yield Call("GET", venue.OPEN_ORDERS, priority=priority)
-            if not (held.ok and listed.ok):
-                return None
-            differences = self._position_differences(held) + self._order_differences(listed)
-            if not differences:
-                break
-        return sorted(differences)
-
-    def _position_differences(self, reply: Reply) -> list[str]:
-        texts = venue.position_texts(reply.body)
-        found = []
-        for index, name in enumerate(self._context.symbols):
-            theirs = self._resolver.symbol_lots(index, texts.get(name, "0"))
-            ours = self._local.lots(index)
-            if theirs != ours:
-                found.append(f"position {name}: venue={theirs} ours={ours} lots")
-        return found
-
-    def _order_differences(self, reply: Reply) -> list[str]:
-        found = []
-        open_ids = set()
-        for entry in reply.body:
-            state = venue.order_state(entry)
-            if state.symbol not in self._symbol_index:
-                continue
-            parsed = parse_client_id(state.client_id)
-            if parsed is not None and self._is_ours(state.client_id):
-                open_ids.add(parsed[1])
-            else:
-                shown = printable(state.client_id, 64)
-                found.append(f"open order {state.symbol}: {shown} is not ours")
-        for order_id in self._ledger.table.with_status(
-            OrderStatus.NEW, OrderStatus.PARTIALLY_FILLED
-        ):
-            if order_id not in open_ids:
-                # It has ended and nobody told us.
-                self._resolver.ask(order_id)
-                found.append(f"order {order_id}: not open at the venue")
-        return found
 
     def _conclude(self, differences: list[str]) -> None:
         self._counts.reconciliations.value += 1
@@ -327,7 +250,7 @@ class Reconciler:
 
     def _compare_quietly(self) -> Procedure:
         orders, distrusts = self._counts.orders.value, self._distrusts
-        differences = yield from self.compare(HOUSEKEEPING)
+        differences = yield from self._comparing.compare(HOUSEKEEPING)
         moved = self._counts.orders.value != orders or self._is_in_flight()
         if differences is None or (differences and moved) or distrusts != self._distrusts:
             return  # it decides nothing: orders went out meanwhile
@@ -362,15 +285,12 @@ class Reconciler:
     def close(self) -> Procedure:
         """Cancel what is open, decide every order, compare everything; return whether it agrees."""
         self._stopped = True
-        listed = yield Call("GET", venue.OPEN_ORDERS, priority=FIRST)
-        names = {str(entry.get("symbol")) for entry in listed.body} if listed.ok else set()
-        for name in sorted(names & set(self._symbol_index)):
-            yield from self._placing.cancel_all(self._symbol_index[name])
+        yield from self._sweeper.sweep_open()
         for order_id in sorted(self._ledger.table.open_ids):
             self._resolver.ask(order_id)
         while self._resolver.active:
             yield Pause(STREAM_POLL_NS)
-        differences = yield from self.compare(FIRST)
+        differences = yield from self._comparing.compare(FIRST)
         made = yield from self._history.confirm(FIRST)
         if differences is None or made is None:
             self._log.error("the venue did not answer at the end")
@@ -386,6 +306,7 @@ class Reconciler:
             lost=made.lost[:16],
             differing=made.differing[:16],
             undecided=made.undecided[:16],
+            resting=made.resting[:16],
             duplicated=made.duplicated[:16],
         )
         return agrees

@@ -11,12 +11,14 @@ import time
 from collections.abc import Iterator
 from typing import Any
 
-from executor import venue
+from executor import algo, venue
 from executor.counts import Counts
 from executor.ledger import Change, Ledger
 from executor.procedures import Pause, Procedure, Runner
 from executor.rest import QUERY, Call
+from executor.stops import Stops
 from executor.texts import OrderTexts
+from executor.timers import Timers
 from executor.transitions import OrderEvent, is_terminal
 from executor.venue import OrderState, Reply, TradeRow, VenueDataError, Verdict, classify
 from runtime.instruments import InstrumentError, to_lots, to_ticks
@@ -46,8 +48,10 @@ class Resolver:
         counts: Counts,
         log: Any,
         recv_window_ns: int,
+        timers: Timers,
     ) -> None:
-        self._ledger, self._runner, self._texts = ledger, runner, texts
+        self.ledger, self._runner, self.texts = ledger, runner, texts
+        self.stops = Stops(self, timers)
         self._counts, self._log = counts, log
         self._window_ns = recv_window_ns + LATE_MARGIN_NS
         self._started_ns = time.monotonic_ns()
@@ -94,17 +98,19 @@ class Resolver:
 
         `looks` is how often this has been done for it.
         """
-        row = self._ledger.table.find(order_id)
+        row = self.ledger.table.find(order_id)
         if row is None:
             return True
         row.queries += 1
         self._counts.queries.value += 1
+        if algo.is_stop(row):
+            return (yield from self.stops.look(row, looks))
         reply = yield Call(
             "GET",
             venue.ORDER,
             {
                 "symbol": self.symbol_of(row),
-                "origClientOrderId": self._texts.client_id(order_id),
+                "origClientOrderId": self.texts.client_id(order_id),
             },
             priority=QUERY,
             api_method=venue.API_STATUS,
@@ -115,7 +121,7 @@ class Resolver:
         if verdict == Verdict.OK:
             return (yield from self.adopt(row, venue.order_state(reply.body), looks))
         if verdict == Verdict.NOT_FOUND:
-            return self._missing(row, looks)
+            return self.missing(row, looks)
         return False
 
     def adopt(self, row: Any, state: OrderState, looks: int) -> Procedure:
@@ -130,7 +136,7 @@ class Resolver:
                 self._invent_rest(row, state, executed)
             if executed > row.filled_lot:
                 return False
-        self._ledger.apply(
+        self.ledger.apply(
             Change(
                 order_id,
                 state.event,
@@ -153,7 +159,7 @@ class Resolver:
             },
             priority=QUERY,
         )
-        if not reply.ok or self._ledger.backlog or row.order_id != order_id:
+        if not reply.ok or self.ledger.backlog or row.order_id != order_id:
             return
         value = fee = trade_id = 0
         counted = True
@@ -163,16 +169,16 @@ class Resolver:
                 change.event = OrderEvent.FILLED
             if counted and change.filled_lot > row.filled_lot:
                 # A crash may have come between a row's quantity and its sums: set them anew.
-                self._ledger.set_sums(row, value, fee, trade_id)
+                self.ledger.set_sums(row, value, fee, trade_id)
                 counted = False
             value += change.fill_tick * change.fill_lot
             fee += change.fee_e8
             trade_id = trade.trade_id
             if change.filled_lot > row.filled_lot:
-                self._ledger.apply(change)
+                self.ledger.apply(change)
 
     def _fills(self, row: Any, trades: list[TradeRow]) -> Iterator[tuple[TradeRow, Change]]:
-        symbol = self._texts.symbol_row(row.symbol)
+        symbol = self.texts.symbol_row(row.symbol)
         filled = 0
         for trade in trades:
             quantity = self.lots(row, trade.quantity)
@@ -199,7 +205,7 @@ class Resolver:
 
     def _invent_rest(self, row: Any, state: OrderState, executed: int) -> None:
         """Report a rest that the list of fills never showed at the order's average price."""
-        symbol = self._texts.symbol_row(row.symbol)
+        symbol = self.texts.symbol_row(row.symbol)
         rest = executed - row.filled_lot
         try:
             average = float(state.average or 0.0)
@@ -216,7 +222,7 @@ class Resolver:
             listed_lot=row.filled_lot,
         )
         full = state.event == OrderEvent.FILLED
-        self._ledger.apply(
+        self.ledger.apply(
             Change(
                 row.order_id,
                 OrderEvent.FILLED if full else OrderEvent.PARTIAL,
@@ -229,34 +235,39 @@ class Resolver:
             )
         )
 
-    def _missing(self, row: Any, looks: int) -> bool:
+    def missing(self, row: Any, looks: int) -> bool:
         """Handle an order that the venue does not find; return whether that settles it."""
         if is_terminal(row.status):
             return True
         if row.venue_order_id:
             if looks < VANISHED_LOOKS_MAX:
                 return False
-            self._counts.mismatches.value += 1
-            self._log.error(
-                "an accepted order is not found any more",
-                order_id=row.order_id,
-                venue_order_id=row.venue_order_id,
-            )
+            self.note_vanished(row)
             return True
         left_ns = self.sendable_until.get(row.order_id) or row.sent_ns or self._started_ns
         if looks + 1 < MISSES_MIN or time.monotonic_ns() < left_ns + self._window_ns:
             return False
         event = OrderEvent.REJECTED if row.sent_ns else OrderEvent.NOT_SENT
-        self._ledger.apply(Change(row.order_id, event, error_code=venue.CODE_NOT_FOUND))
+        self.ledger.apply(Change(row.order_id, event, error_code=venue.CODE_NOT_FOUND))
         return is_terminal(row.status)
+
+    def note_vanished(self, row: Any) -> None:
+        """Count and log an order that the venue had and does not find any more."""
+        self._counts.mismatches.value += 1
+        self._log.error(
+            "an accepted order is not found any more",
+            order_id=row.order_id,
+            venue_order_id=row.venue_order_id,
+            algo_id=row.algo_id,
+        )
 
     def symbol_row(self, row: Any) -> Any:
         """Return the row of the symbol table of an order's row."""
-        return self._texts.symbol_row(row.symbol)
+        return self.texts.symbol_row(row.symbol)
 
     def symbol_of(self, row: Any) -> str:
         """Return the symbol's name of a row."""
-        return read_symbol_name(self._texts.symbol_row(row.symbol))
+        return read_symbol_name(self.texts.symbol_row(row.symbol))
 
     def lots(self, row: Any, text: str) -> int:
         """Return a quantity text in lots of the row's symbol, or raise VenueDataError."""
@@ -265,7 +276,7 @@ class Resolver:
     def symbol_lots(self, symbol: int, text: str) -> int:
         """Return a quantity text in lots of a symbol, or raise VenueDataError."""
         try:
-            return to_lots(self._texts.symbol_row(symbol), text)
+            return to_lots(self.texts.symbol_row(symbol), text)
         except (InstrumentError, ArithmeticError) as error:
             raise VenueDataError(f"quantity: {type(error).__name__}") from None
 
@@ -282,8 +293,11 @@ class Resolver:
 
     def answer(self, row: Any, reply: Reply) -> None:
         """Apply an order as a response to a request states it."""
+        if algo.is_stop(row):
+            self.stops.answer(row, reply)
+            return
         state = venue.order_state(reply.body)
-        self._ledger.apply(
+        self.ledger.apply(
             Change(
                 row.order_id,
                 state.event,

@@ -11,6 +11,7 @@ import json
 from typing import Any, NamedTuple
 
 from config.secret import Secret
+from executor.algo import API_ALGO_PLACE, CONDITIONAL
 from executor.client_ids import client_id
 from executor.signing import Signer, ws_api_payload
 from runtime.instruments import price_text, quantity_text
@@ -37,8 +38,14 @@ class OrderTexts:
     """Render requests for the orders of one run; the api key is kept, and never shown."""
 
     def __init__(
-        self, memory: SharedMemory, api_key: Secret, signer: Signer, recv_window_ms: int
+        self,
+        memory: SharedMemory,
+        api_key: Secret,
+        signer: Signer,
+        recv_window_ms: int,
+        working_type: str,
     ) -> None:
+        self._working_type = working_type
         self._memory = memory
         self._api_key = api_key
         self._signer = signer
@@ -74,6 +81,29 @@ class OrderTexts:
         if row.flags & REDUCE_ONLY:
             found["reduceOnly"] = "true"
         return found
+
+    def stop_parameters(self, row: Any) -> dict[str, object]:
+        """Return the parameters of a new stop without stamp and signature.
+
+        Venue: "New Algo Order"; price protection is off when it is not named: it would hold the
+        stop back while mark and last price are far apart, which is when it is needed.
+        """
+        symbol = self.symbol_row(row.symbol)
+        return {
+            "algoType": CONDITIONAL,
+            "symbol": read_symbol_name(symbol),
+            "side": "BUY" if row.side > 0 else "SELL",
+            "type": OrderType(row.type).name,
+            "triggerPrice": price_text(symbol, row.price_tick),
+            "quantity": quantity_text(symbol, row.quantity_lot),
+            "workingType": self._working_type,
+            "reduceOnly": "true",
+            "clientAlgoId": self.client_id(row.order_id),
+        }
+
+    def place_stop(self, request_id: str, row: Any, venue_ms: int) -> str:
+        """Return the text of an algoOrder.place request, signed."""
+        return self.request(request_id, API_ALGO_PLACE, self.stop_parameters(row), venue_ms)
 
     def place(self, request_id: str, row: Any, venue_ms: int) -> str:
         """Return the text of an order.place request, signed."""

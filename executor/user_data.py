@@ -11,7 +11,8 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from executor import venue
+from executor import algo, venue
+from executor.algo import AlgoState
 from executor.client_ids import parse_client_id
 from executor.counts import Counts
 from executor.ledger import Change, Ledger
@@ -135,6 +136,8 @@ class UserData:
         kind = event["e"]
         if kind == "ORDER_TRADE_UPDATE":
             self._take_order(event["o"], int(event.get("T", 0)) * venue.NS_PER_MS)
+        elif kind == "ALGO_UPDATE":
+            self._take_algo(algo.algo_event(event))
         elif kind == "ACCOUNT_UPDATE":
             for balance in event["a"].get("B", ()):
                 if balance["a"] == self._quote:
@@ -147,13 +150,23 @@ class UserData:
         # Venue: TRADE_LITE is a hint that ORDER_TRADE_UPDATE confirms; the rest is not about
         # orders of ours.
 
+    def _own_row(self, client_id: object) -> Any | None:
+        parsed = parse_client_id(client_id)
+        if parsed is None or parsed[0] != self._epoch:
+            return None
+        return self._ledger.table.find(parsed[1])
+
+    def _take_algo(self, state: AlgoState) -> None:
+        row = self._own_row(state.client_id)
+        if row is None or not algo.is_stop(row):
+            self._note_foreign(state.client_id, state.symbol, state.status)
+            return
+        self._resolver.stops.take_event(row, state)
+
     def _take_order(self, o: dict[str, Any], venue_ns: int) -> None:
-        parsed = parse_client_id(o["c"])
-        row = None
-        if parsed is not None and parsed[0] == self._epoch:
-            row = self._ledger.table.find(parsed[1])
+        row = self._own_row(o["c"]) or self._ledger.table.find_stop(int(o["i"]))
         if row is None:
-            self._take_foreign(o)
+            self._note_foreign(o.get("c"), o.get("s"), o.get("X"))
             return
         event = STATUS_EVENTS[o["X"]]
         change = Change(
@@ -175,13 +188,13 @@ class UserData:
             change.error_code = venue.CODE_NOT_FOUND
         self._ledger.apply(change)
 
-    def _take_foreign(self, o: dict[str, Any]) -> None:
+    def _note_foreign(self, client_id: object, symbol: object, status: object) -> None:
         self._counts.foreign_events.value += 1
         if self._foreign_logged < FOREIGN_LOGGED_MAX:
             self._foreign_logged += 1
             self._log.warning(
                 "event of an order that is not ours",
-                client_id=printable(str(o.get("c")), 64),
-                symbol=printable(str(o.get("s")), 24),
-                status=printable(str(o.get("X")), 24),
+                client_id=printable(str(client_id), 64),
+                symbol=printable(str(symbol), 24),
+                status=printable(str(status), 24),
             )

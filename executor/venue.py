@@ -47,6 +47,7 @@ CODE_HALTED = -90_003
 CODE_LIMITED = -90_004
 CODE_CLOSING = -90_005
 CODE_MALFORMED = -90_006
+CODE_TRIGGER_REFUSED = -90_007  # a stop that the venue refused when it triggered
 
 _QUOTES = ("USDT", "USDC", "FDUSD", "BUSD", "USD")
 

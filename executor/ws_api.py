@@ -1,7 +1,8 @@
 """Order requests over the venue's WebSocket API.
 
 A request's id tells what it was and about which order, so an answer that comes after we gave up
-waiting still finds its order: `p<order id>-<number>` for order.place, `r<number>` for the rest.
+waiting still finds its order: `p<order id>-<number>` for order.place and algoOrder.place,
+`r<number>` for the rest.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+from executor.algo import is_stop
 from executor.clock import VenueClock
 from executor.link import Link
 from executor.rest import Call
@@ -59,7 +61,8 @@ class WsApi:
         self._number += 1
         order_id = row.order_id
         request_id = f"p{order_id}-{self._number}"
-        text = self._texts.place(request_id, row, self._clock.venue_ms())
+        render = self._texts.place_stop if is_stop(row) else self._texts.place
+        text = render(request_id, row, self._clock.venue_ms())
         sent = self.link.send(text)
         row.sent_ns = now = time.monotonic_ns()
         if sent:

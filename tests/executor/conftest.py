@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from executor_exchange import Exchange, fill_symbols
 from executor_rig import Rig
 from executor_venue import ScriptedVenue
 
@@ -65,3 +66,20 @@ def make_rig(venue: ScriptedVenue, kernels: Kernels) -> Iterator[Any]:
     yield make
     for rig in made:
         rig.close()
+
+
+@pytest.fixture
+def exchange(tmp_path: Path) -> Iterator[Exchange]:
+    """An embedded exchange with a market that moves."""
+    made = Exchange(tmp_path, "--regime", "volatile")
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def exchange_rig(exchange: Exchange, kernels: Kernels) -> Iterator[Rig]:
+    """A rig on the embedded exchange."""
+    made = Rig(exchange, kernels, order_rows=512, queue=1024)
+    fill_symbols(made, exchange)
+    yield made
+    made.close()

@@ -83,7 +83,7 @@ class Rig:
         self._filled: dict[int, int] = {}
         self.next_id = 1
 
-    def start(self, restarted: bool = False) -> Any:
+    def start(self, restarted: bool = False, wait_api: bool = True) -> Any:
         port = self.venue.port
         endpoints = Endpoints(
             rest_url=f"http://127.0.0.1:{port}",
@@ -106,7 +106,8 @@ class Rig:
         )
         self.agent = Agent(context)
         self.agent.on_start()
-        self.pump(lambda: self.agent._api.is_up)
+        if wait_api:
+            self.pump(lambda: self.agent._api.is_up)
         return self.agent
 
     def kill(self) -> None:

@@ -12,68 +12,17 @@ import json
 import threading
 import time
 from collections import deque
-from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any
 from urllib.parse import parse_qsl
 
 from aiohttp import WSMsgType, web
+from executor_venue_algo import AlgoDesk
+from executor_venue_orders import Behaviour, RefusedError, VenueOrder
 
+PLACING = ("/fapi/v1/order", "/fapi/v1/algoOrder")
 API_KEY = "embedded"
 API_SECRET = "embedded"  # the embedded exchange's fixed pair
-
-
-@dataclass
-class Behaviour:
-    """What the venue does with the next request to place an order."""
-
-    accept: bool = True
-    fills: tuple[tuple[str, str], ...] = ()  # price, quantity
-    respond: bool = True
-    delay_s: float = 0.0
-    hidden_s: float = 0.0  # queries do not find it for that long
-    error: tuple[int, int, str] | None = None
-    events_first: bool = False
-    event_copies: int = 1
-    reverse_events: bool = False
-    send_events: bool = True
-    close: bool = False
-
-
-@dataclass
-class VenueOrder:
-    venue_id: int
-    params: dict[str, str]
-    status: str = "NEW"
-    executed: Decimal = Decimal(0)
-    cost: Decimal = Decimal(0)
-    created: float = field(default_factory=time.time)
-    visible_at: float = 0.0
-
-    @property
-    def is_open(self) -> bool:
-        return self.status in ("NEW", "PARTIALLY_FILLED")
-
-    def body(self) -> dict[str, Any]:
-        average = self.cost / self.executed if self.executed else Decimal(0)
-        return {
-            "orderId": self.venue_id,
-            "symbol": self.params["symbol"],
-            "status": self.status,
-            "clientOrderId": self.params["newClientOrderId"],
-            "executedQty": str(self.executed),
-            "origQty": self.params["quantity"],
-            "avgPrice": str(average),
-            "updateTime": int(self.created * 1000),
-            "time": int(self.created * 1000),
-        }
-
-
-class RefusedError(Exception):
-    def __init__(self, status: int, code: int, message: str, headers: Any = None) -> None:
-        self.status, self.body = status, {"code": code, "msg": message}
-        self.headers = headers or {}
-        super().__init__(message)
 
 
 class ScriptedVenue:
@@ -92,6 +41,7 @@ class ScriptedVenue:
         self.user_open = True
         self.rest_errors: dict[tuple[str, str], deque[RefusedError]] = {}
         self.drop_cancels = 0
+        self.algo = AlgoDesk(self)
         self.wallet = Decimal("10000")
         self._next_id, self._next_trade = 1000, 1
         self._key_number = 0
@@ -198,13 +148,15 @@ class ScriptedVenue:
             "order.place": ("POST", "/fapi/v1/order"),
             "order.cancel": ("DELETE", "/fapi/v1/order"),
             "order.status": ("GET", "/fapi/v1/order"),
+            "algoOrder.place": ("POST", "/fapi/v1/algoOrder"),
+            "algoOrder.cancel": ("DELETE", "/fapi/v1/algoOrder"),
         }[request["method"]]
         try:
             assert params["apiKey"] == API_KEY
             self._check(signed, params)
             if method == "POST":
                 behaviour = self.behaviours.popleft() if self.behaviours else Behaviour()
-                result = await self._place(params, behaviour)
+                result = await self._place_at(path, params, behaviour)
                 if behaviour.close:
                     await self._close_all(self._api_sockets)
                     return
@@ -231,9 +183,9 @@ class ScriptedVenue:
             if "signature" in params:
                 signed = "&".join(p for p in query.split("&") if not p.startswith("signature="))
                 self._check(signed, params)
-            if (request.method, path) == ("POST", "/fapi/v1/order"):
+            if request.method == "POST" and path in PLACING:
                 behaviour = self.behaviours.popleft() if self.behaviours else Behaviour()
-                result = await self._place(params, behaviour)
+                result = await self._place_at(path, params, behaviour)
                 if behaviour.close or not behaviour.respond:
                     assert request.transport is not None
                     request.transport.abort()
@@ -257,6 +209,11 @@ class ScriptedVenue:
 
     def _now_ms(self) -> int:
         return int((time.time() + self.clock_shift_s) * 1000)
+
+    async def _place_at(self, path: str, params: dict[str, str], behaviour: Behaviour) -> Any:
+        if path == "/fapi/v1/algoOrder":
+            return await self.algo.place(params, behaviour)
+        return await self._place(params, behaviour)
 
     async def _place(self, params: dict[str, str], behaviour: Behaviour) -> Any:
         self.requests.append(("POST", "/fapi/v1/order", params))
@@ -352,6 +309,8 @@ class ScriptedVenue:
         self.requests.append((method, path, params))
         name = path.rpartition("/")[2]
         symbol = params.get("symbol")
+        if "algo" in name.lower():
+            return self.algo.handle(method, name, params)
         if name == "time":
             return {"serverTime": self._now_ms()}
         if name == "dual":

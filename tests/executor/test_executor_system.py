@@ -2,59 +2,22 @@
 
 from __future__ import annotations
 
-import json
 import os
 import random
 import signal
-import subprocess
-import sys
 import time
 import traceback
-from types import SimpleNamespace
 
 import pytest
-import requests
-from executor_rig import SYMBOLS, Rig
 
-from runtime.instruments import fill_symbol_row, find_symbol
-from runtime.kernels import ROOT
 from shm.records import OrderStatus
 
 pytestmark = pytest.mark.system
-EXCHANGE = ("-m", "exchange", "--market", "synthetic", "--port", "0", "--exit-with-parent")
 
 
 @pytest.fixture
-def exchange(tmp_path):
-    reading, writing = os.pipe()
-    command = [sys.executable, *EXCHANGE, "--symbols", ",".join(SYMBOLS)]
-    command += ["--ready-fd", str(writing), "--log-file", str(tmp_path / "exchange.log")]
-    environment = os.environ | {"EXCHANGE_API_KEY": "embedded", "EXCHANGE_API_SECRET": "embedded"}
-    process = subprocess.Popen(command, cwd=ROOT, env=environment, pass_fds=[writing])
-    os.close(writing)
-    with os.fdopen(reading) as pipe:
-        line = pipe.readline()
-    assert line, (tmp_path / "exchange.log").read_text()
-    yield SimpleNamespace(port=int(json.loads(line)["rest"].rpartition(":")[2]))
-    process.terminate()
-    process.wait(10)
-
-
-@pytest.fixture
-def rig(exchange, kernels):
-    made = Rig(exchange, kernels, order_rows=512, queue=1024)
-    url = f"http://127.0.0.1:{exchange.port}/fapi/v1/exchangeInfo"
-    info = requests.get(url, timeout=5).json()
-    for index, name in enumerate(SYMBOLS):
-        entry = find_symbol(info, name)
-        fill_symbol_row(made.memory.symbol(index), entry, 0.0005, 0.0002)
-    yield made
-    made.close()
-
-
-def orders_at(exchange):
-    url = f"http://127.0.0.1:{exchange.port}/local/orders"
-    return requests.get(url, timeout=5).json()
+def rig(exchange_rig):
+    return exchange_rig
 
 
 def test_a_run_from_start_to_close(rig, exchange):
@@ -68,7 +31,7 @@ def test_a_run_from_start_to_close(rig, exchange):
     rig.read_reports()
     assert rig.count("venue_matches") == 1
     assert rig.count("orders_lost") == rig.count("orders_duplicated") == 0
-    listed = orders_at(exchange)
+    listed = exchange.orders()
     assert len(listed["orders"]) == 20
     assert listed["duplicate_client_ids"] == 0
 
@@ -122,7 +85,7 @@ def test_killed_again_and_again(rig, exchange, seed):
     rig.agent.on_close()
     rig.agent = None
     rig.read_reports()
-    listed = orders_at(exchange)
+    listed = exchange.orders()
     assert listed["duplicate_client_ids"] == 0
     assert rig.count("orders_lost") == rig.count("orders_duplicated") == 0
     assert rig.count("venue_matches") == 1, rig.log.lines[-4:]
