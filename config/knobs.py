@@ -1,6 +1,13 @@
 """The table of all knobs, from which settings, files, validation and documents come."""
 
-from config import knobs_quoting, knobs_risk, knobs_system, knobs_trading, knobs_venue
+from config import (
+    knobs_exits,
+    knobs_quoting,
+    knobs_risk,
+    knobs_system,
+    knobs_trading,
+    knobs_venue,
+)
 from config.knob import FILES, TYPES, Knob
 
 _SYSTEM_SECTIONS = ("system", "performance", "venue", "exchange", "supervisor", "optimization")
@@ -8,6 +15,7 @@ _SYSTEM_SECTIONS = ("system", "performance", "venue", "exchange", "supervisor", 
 KNOBS: tuple[Knob, ...] = (
     *knobs_trading.KNOBS,
     *knobs_quoting.KNOBS,
+    *knobs_exits.KNOBS,
     *knobs_risk.KNOBS,
     *sorted(
         knobs_system.KNOBS + knobs_venue.KNOBS,

@@ -96,6 +96,11 @@ class Quoting(NamedTuple):
 class Risk(NamedTuple):
     """Section `risk`."""
 
+    trail_risk_fraction: float
+    profit_step_risk: float
+    mean_profit_pct: float
+    imbalance_exit: float
+    imbalance_smoothing_ms: int
     stop_loss_pct: float
     take_profit_pct: float
     partial_close_fraction: float

@@ -132,6 +132,8 @@ class DynamicExitManager:
                 ctypes.addressof(self._parameters),
                 1,
                 price_tick,
+                0,
+                0.0,
                 self._clock_ns(),
                 decision,
             )

@@ -6,6 +6,7 @@ up to filled_lot. Stretches that were applied are remembered; what is covered is
 
 from __future__ import annotations
 
+from risk.levels import clear_quiet
 from risk.positions import (
     apply_fill,
     mark_to_market,
@@ -23,7 +24,7 @@ from shm.histograms import count
 from shm.records import REPORT, TERMINAL_STATUS_MIN, OrderReason, OrderStatus
 from shm.rings import advance, head_address
 from shm.tables import POSITION
-from shm.views import view_of
+from shm.views import address_of, view_of
 
 context_at = view_of(CONTEXT)
 order_state_at = view_of(ORDER_STATE)
@@ -159,6 +160,7 @@ def _finish_exit(context: int, order: int, now_ns: int) -> None:
     if is_partial:
         # Nothing of it was closed: it is due again when the price says so.
         row.partial_done = 0
+        clear_quiet(address_of(row))
 
 
 @kernel

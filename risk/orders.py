@@ -7,6 +7,7 @@ leaves neither an order nor a trace of one, a crash after it leaves both.
 from __future__ import annotations
 
 from risk.exits import apply_decision
+from risk.hints import take_hints
 from risk.positions import (
     position_address,
     settle_state,
@@ -178,8 +179,7 @@ def write_entry(
     row.position_id = header.last_position_id
     row.side = cause.side
     row.strategy = cause.strategy
-    row.hold_ns_min = settings.hold_ns_min[cause.strategy]
-    row.hold_ns_max = settings.hold_ns_max[cause.strategy]
+    take_hints(place, signal, view.parameters)
     row.entry_order_id = order_id
     state = symbol_state_at(symbol_state_address(context, symbol))
     state.realized_e8 = 0

@@ -20,7 +20,7 @@ from risk.state import (
     UNDO_OFFSET,
 )
 from shm import counters
-from shm.records import MARKET_EVENT
+from shm.records import MARKET_EVENT, STRATEGY_COUNT_MAX, Strategy
 from shm.topology import MARKET_CURSOR, SharedMemory
 
 # Which cursor of the market ring is risk's.
@@ -39,6 +39,11 @@ def parameters_of(settings: Settings) -> Any:
     made.partial_close_fraction = risk.partial_close_fraction
     made.trailing_activation_pct = risk.trailing_activation_pct
     made.trailing_distance_pct = risk.trailing_distance_pct
+    made.trail_risk_fraction = risk.trail_risk_fraction
+    made.profit_step = risk.profit_step_risk
+    made.mean_profit_pct = risk.mean_profit_pct
+    made.imbalance_limit = risk.imbalance_exit
+    made.imbalance_ns = risk.imbalance_smoothing_ms * 1_000_000
     made.max_drawdown = risk.max_drawdown
     made.max_portfolio_risk = risk.max_portfolio_risk
     made.price_collar_pct = risk.price_collar_pct
@@ -64,6 +69,12 @@ def parameters_of(settings: Settings) -> Any:
 
 
 def _fill_strategies(made: Any, settings: Settings) -> None:
+    made.longest_hold_ns = settings.scalping.max_hold_time * 1000 * MS_NS
+    # Where neither the signal nor the table of strategies says more.
+    for code in range(STRATEGY_COUNT_MAX):
+        made.hold_ns_max[code] = made.longest_hold_ns
+    # Inventory of quotes has no time limit.
+    made.hold_ns_max[Strategy.MARKET_MAKING] = 0
     for code, known in strategies_of(settings).items():
         made.strategy_enabled[code] = int(known.is_on)
         made.hold_ns_min[code] = known.hold_ms_min * MS_NS

@@ -6,7 +6,7 @@ never rounded: it stays value / lots. Loops: none; `gross_notional` runs over th
 
 from __future__ import annotations
 
-from risk.exits import set_levels
+from risk.levels import set_levels
 from risk.state import CONTEXT, HEADER, ORDER_STATE, SYMBOL_STATE, Role
 from risk.undo import POSITION_SIZE, SYMBOL_STATE_SIZE
 from runtime.clocks import mono_ns

@@ -8,7 +8,7 @@ that each position is the sum of its fills.
 
 from __future__ import annotations
 
-from risk.exits import set_levels
+from risk.levels import clear_quiet, set_levels
 from risk.limit_table import REJECTED_COUNTERS
 from risk.positions import (
     FLAT,
@@ -112,6 +112,8 @@ def check_positions(context: int) -> int:
     wrong = 0
     for symbol in range(control.symbol_count):
         position = position_address(context, symbol)
+        # A crash may have fallen between two stores of the band.
+        clear_quiet(position)
         if not is_sum_of_fills(position):
             wrong += 1
             if not rebuild_position(context, position):

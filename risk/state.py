@@ -157,6 +157,12 @@ PARAMETERS = Record(
         Field("partial_close_fraction", "f64", "fraction", "agent", "closed at one initial risk"),
         Field("trailing_activation_pct", "f64", "fraction", "agent", "gain that starts trailing"),
         Field("trailing_distance_pct", "f64", "fraction", "agent", "stop from the best price"),
+        Field("trail_risk_fraction", "f64", "fraction", "agent", "of the initial risk, TRAIL_RISK"),
+        Field("profit_step", "f64", "initial risks", "agent", "step of profit protection; 0 = off"),
+        Field("mean_profit_pct", "f64", "fraction", "agent", "beyond the mean, RETURN_TO_MEAN"),
+        Field("imbalance_limit", "f64", "fraction", "agent", "against the position, IMBALANCE"),
+        Field("imbalance_ns", "i64", "ns", "agent", "time over which imbalance is smoothed"),
+        Field("longest_hold_ns", "i64", "ns", "agent", "no time limit is later than this"),
         Field("max_drawdown", "f64", "fraction", "agent", "fall from the peak that halts entries"),
         Field("max_portfolio_risk", "f64", "fraction", "agent", "of equity, all stops hit"),
         Field("price_collar_pct", "f64", "fraction", "agent", "limit price from the mid"),
@@ -192,6 +198,7 @@ DECISION = Record(
         Field("best_tick", "i64", "ticks", "kernel", "best price in favour from now on"),
         Field("trailing", "i64", "0 or 1", "kernel", "the stop has begun to trail"),
         Field("partial_done", "i64", "0 or 1", "kernel", "closed in part, or too small for it"),
+        Field("judged", "i64", "0 or 1", "kernel", "every check was made, at a known price"),
     ],
 )
 

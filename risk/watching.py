@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from risk.exit_counters import exit_counter
 from risk.exits import (
     CLOSE,
     PARTIAL_CLOSE,
@@ -41,38 +42,13 @@ TRADE = int(EventKind.TRADE)
 BEST = int(EventKind.BEST)
 INVALID = int(EventKind.INVALID)
 DELAYED = int(EventFlag.DELAYED)
-STOP = int(OrderReason.STOP)
-TARGET = int(OrderReason.TARGET)
 PARTIAL = int(OrderReason.PARTIAL)
-TRAILING = int(OrderReason.TRAILING)
-TIME_LIMIT = int(OrderReason.TIME_LIMIT)
 REVERSAL = int(OrderReason.REVERSAL)
 FLATTEN = int(OrderReason.FLATTEN)
+# A position without a time limit is looked at this much later, if nothing comes before.
+FAR_NS = 1_000_000_000
 EXITS = counters.offset("risk.exits")
 EXIT_RETRIES = counters.offset("risk.exit_retries")
-EXIT_STOP = counters.offset("risk.exit_stop")
-EXIT_TARGET = counters.offset("risk.exit_target")
-EXIT_PARTIAL = counters.offset("risk.exit_partial")
-EXIT_TRAILING = counters.offset("risk.exit_trailing")
-EXIT_TIME = counters.offset("risk.exit_time")
-EXIT_REVERSAL = counters.offset("risk.exit_reversal")
-EXIT_FLATTEN = counters.offset("risk.exit_flatten")
-
-
-@kernel
-def exit_counter(reason: int) -> int:
-    """Return the counter of an exit reason."""
-    if reason == TARGET:
-        return EXIT_TARGET
-    if reason == PARTIAL:
-        return EXIT_PARTIAL
-    if reason == TRAILING:
-        return EXIT_TRAILING
-    if reason == TIME_LIMIT:
-        return EXIT_TIME
-    if reason == REVERSAL:
-        return EXIT_REVERSAL
-    return EXIT_FLATTEN if reason == FLATTEN else EXIT_STOP
 
 
 @kernel
@@ -124,7 +100,7 @@ def watch_position(context: int, symbol: int, origin_ns: int, now_ns: int) -> No
         lot_min = symbol_at(symbol_address(context, symbol)).lot_min
         price = exit_price(address_of(state), row.side)
         decision = view.decision
-        action = evaluate_exit(place, view.parameters, lot_min, price, now_ns, decision)
+        action = evaluate_exit(place, view.parameters, lot_min, price, 0, 0.0, now_ns, decision)
         made = decision_at(decision)
         if action == CLOSE:
             state.want_close = made.reason
@@ -163,7 +139,7 @@ def watch_all(context: int, now_ns: int) -> int:
         if row.exit_order_id != 0 or row.entry_lot <= row.exit_lot:
             continue
         state = symbol_state_at(symbol_state_address(context, symbol))
-        mine = row.opened_ns + row.hold_ns_max
+        mine = row.opened_ns + row.hold_ns_max if row.hold_ns_max > 0 else now_ns + FAR_NS
         if state.retry_ns > now_ns:
             mine = min(mine, state.retry_ns)
         if due == 0 or mine < due:

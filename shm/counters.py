@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from shm.fields import Field, Record
 from shm.records import STRATEGY_COUNT_MAX, USER_STRATEGY_FIRST
 
-BLOCK_COUNT_MAX = 64  # counters per owner
+BLOCK_COUNT_MAX = 128  # counters per owner
 BLOCK_SIZE = BLOCK_COUNT_MAX * 8
 OWNERS = ("feed", "engine", "risk", "executor", "supervisor")
 
@@ -101,6 +101,13 @@ COUNTERS: tuple[Counter, ...] = (
     Counter("risk", "round_trips", "positions opened and closed again"),
     Counter("risk", "unknown_reports", "reports of orders or positions that are not ours"),
     Counter("risk", "rejected_invalid", "refused: symbol, side or numbers make no sense"),
+    Counter("risk", "exit_mean", "because the price returned to the mean"),
+    Counter("risk", "exit_imbalance", "because the imbalance of the best prices turned"),
+    Counter("risk", "exit_stale", "because the price had become too old"),
+    Counter("risk", "exit_halt", "because trading was halted"),
+    Counter("risk", "exit_drawdown", "because the drawdown limit tripped"),
+    Counter("risk", "exit_foreign", "because the net position was on the wrong side"),
+    Counter("risk", "exit_unprotected", "because the venue held no stop for too long"),
     Counter("risk", "settled_orders", "orders decided from the executor's rows, not by reports"),
     Counter("executor", "orders", "orders read"),
     Counter("executor", "sent", "order requests sent"),

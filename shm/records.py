@@ -92,6 +92,7 @@ class ExitRule(IntEnum):
     TRAIL_RISK = 1  # trails at half of the initial risk
     RETURN_TO_MEAN = 2  # closes at `mean_tick` plus a profit
     IMBALANCE = 3  # closes when the imbalance of the best prices has turned
+    STOP_ONLY = 4  # nothing but the stop: no target, partial, trailing or time limit (inventory)
 
 
 class Factor(IntEnum):
@@ -189,7 +190,10 @@ class OrderReason(IntEnum):
     QUOTE = 11  # one side of market making
     HALT = 12
     DRAWDOWN = 13
-    FOREIGN = 14  # a position that is not ours is reduced
+    FOREIGN = 14  # a position that is not ours, or is on the wrong side, is reduced
+    MEAN = 15  # the price has returned to the mean
+    IMBALANCE = 16  # the imbalance of the best prices has turned
+    UNPROTECTED = 17  # the venue holds no stop for it, and will not take one
 
 
 ORDER = Record(

@@ -8,20 +8,38 @@ from fractions import Fraction
 
 
 @dataclass
+class Settings:
+    """What is configured."""
+
+    fraction: float = 0.5
+    activation: float = 0.001
+    distance: float = 0.001
+    risk_share: float = 0.5
+    profit_step: float = 0.5
+    mean_profit: float = 0.001
+    imbalance: float = 0.3
+
+
+@dataclass
 class Position:
     """A position as a person would write it down."""
 
     side: int
     fills: list[tuple[int, int]]  # (price in ticks, lots)
+    rule: str = "PLAIN"
+    mean: int = 0
     closed: int = 0
+    risk: int = 0
     stop: int = 0
     target: int = 0
     partial: int = 0
+    goal: int = 0
     best: int = 0
     partial_done: bool = False
     trailing: bool = False
     entering: bool = False
     opened_ns: int = 0
+    least_ns: int = 0
     hold_ns: int = 10**18
 
     @property
@@ -32,17 +50,26 @@ class Position:
     def average(self) -> Fraction:
         return Fraction(sum(price * lot for price, lot in self.fills), self.lots)
 
+    @property
+    def even(self) -> int:
+        """Return the average entry, rounded so that a close there loses nothing."""
+        return math.ceil(self.average) if self.side > 0 else math.floor(self.average)
 
-def levels(position: Position, stop_pct: float, target_pct: float) -> None:
+
+def levels(position: Position, stop_pct: float, target_pct: float, mean_profit: float) -> None:
     """Set the levels of a fresh position."""
     average = float(position.average)
     entry = math.floor(position.average + Fraction(1, 2))
-    risk = max(1, math.floor(average * stop_pct))
-    reward = max(1, math.floor(average * target_pct + 0.5))
-    position.stop = entry - position.side * risk
-    position.target = entry + position.side * reward
-    position.partial = entry + position.side * risk
+    position.risk = max(1, math.floor(average * stop_pct))
+    position.stop = entry - position.side * position.risk
     position.best = entry
+    if position.rule != "STOP_ONLY":
+        reward = max(1, math.floor(average * target_pct + 0.5))
+        position.target = entry + position.side * reward
+        position.partial = entry + position.side * position.risk
+    if position.rule == "RETURN_TO_MEAN":
+        base = position.mean if better(position.side, position.mean, entry) else entry
+        position.goal = base + position.side * max(1, math.floor(base * mean_profit))
 
 
 def better(side: int, a: int, b: int) -> bool:
@@ -50,14 +77,56 @@ def better(side: int, a: int, b: int) -> bool:
     return a > b if side > 0 else a < b
 
 
-def trailed_stop(position: Position, best: int, activation: float, distance: float) -> int:
+def reached(side: int, price: int, level: int) -> bool:
+    """Return whether a price stands at a level in the position's favour or beyond it."""
+    return not better(side, level, price)
+
+
+def trailed_stop(position: Position, best: int, settings: Settings) -> int:
     """Return where trailing wants the stop, or the present stop."""
     average = float(position.average)
     gain = (best - average) * position.side
-    if gain < activation * average:
+    if position.rule == "PLAIN":
+        needed = settings.activation * average
+        distance = max(1, math.floor(best * settings.distance))
+    elif position.rule == "TRAIL_RISK":
+        needed = distance = max(1, math.floor(position.risk * settings.risk_share))
+    else:
         return position.stop
-    wanted = best - position.side * max(1, math.floor(best * distance))
+    if gain < needed:
+        return position.stop
+    wanted = best - position.side * distance
     return wanted if better(position.side, wanted, position.stop) else position.stop
+
+
+def locked_stop(position: Position, best: int, settings: Settings) -> int:
+    """Return the stop of profit protection once the partial close has been due."""
+    step = math.floor(position.risk * settings.profit_step)
+    stop, level = position.even, position.partial
+    while step > 0 and reached(position.side, best, level + position.side * step):
+        stop, level = stop + position.side * step, level + position.side * step
+    return stop
+
+
+def closing(
+    position: Position, settings: Settings, price: int, trade: int, imbalance: float, now_ns: int
+) -> str:
+    """Return why the whole position is to be closed, or NONE."""
+    side, held = position.side, now_ns - position.opened_ns
+    for seen in (price, trade):
+        if seen > 0 and not better(side, seen, position.stop):
+            return "TRAILING" if position.trailing else "STOP"
+    if price > 0 and position.target > 0 and reached(side, price, position.target):
+        return "TARGET"
+    if held >= position.hold_ns:
+        return "TIME_LIMIT"
+    if price > 0 and held >= position.least_ns:
+        if position.goal > 0 and reached(side, price, position.goal):
+            return "MEAN"
+        against = -imbalance if side > 0 else imbalance
+        if position.rule == "IMBALANCE" and against >= settings.imbalance:
+            return "IMBALANCE"
+    return "NONE"
 
 
 def step(
@@ -65,38 +134,35 @@ def step(
     price: int,
     now_ns: int,
     lot_min: int,
-    fraction: float,
-    activation: float,
-    distance: float,
+    settings: Settings,
+    trade: int = 0,
+    imbalance: float = 0.0,
 ) -> tuple[str, str, int]:
     """Return (action, reason, lots to close) and move the position's levels on."""
     side, left = position.side, position.lots - position.closed
-    if price > 0:
-        if not better(side, price, position.stop):
-            return "CLOSE", "TRAILING" if position.trailing else "STOP", left
-        if not better(side, position.target, price):
-            return "CLOSE", "TARGET", left
-    if now_ns - position.opened_ns >= position.hold_ns:
-        return "CLOSE", "TIME_LIMIT", left
+    reason = closing(position, settings, price, trade, imbalance, now_ns)
+    if reason != "NONE":
+        return "CLOSE", reason, left
     if price <= 0:
         return "HOLD", "NONE", 0
     if better(side, price, position.best):
         position.best = price
-    wanted = trailed_stop(position, position.best, activation, distance)
+    due = position.partial > 0 and reached(side, price, position.partial)
+    due = due and not position.partial_done and not position.entering
+    protects = position.partial > 0 and (position.partial_done or due)
+    wanted = trailed_stop(position, position.best, settings)
+    if protects:
+        locked = locked_stop(position, position.best, settings)
+        wanted = locked if better(side, locked, wanted) else wanted
     if not better(side, price, wanted):
         return "CLOSE", "TRAILING", left
-    reached = not better(side, position.partial, price)
-    if reached and not position.partial_done and not position.entering:
+    moved = wanted != position.stop
+    if better(side, wanted, position.even) if protects else moved:
+        position.trailing = True
+    position.stop = wanted
+    if due:
         position.partial_done = True
-        half = math.floor(left * fraction)
-        if half >= max(1, lot_min) and left - half >= max(1, lot_min):
-            even = math.ceil(position.average) if side > 0 else math.floor(position.average)
-            if better(side, wanted, even):
-                even, position.trailing = wanted, True
-            if better(side, even, position.stop):
-                position.stop = even
-            return "PARTIAL_CLOSE", "PARTIAL", half
-    if wanted != position.stop:
-        position.stop, position.trailing = wanted, True
-        return "MOVE_STOP", "TRAILING", 0
-    return "HOLD", "NONE", 0
+        part = math.floor(left * settings.fraction)
+        if part >= max(1, lot_min) and left - part >= max(1, lot_min):
+            return "PARTIAL_CLOSE", "PARTIAL", part
+    return ("MOVE_STOP", "TRAILING", 0) if moved else ("HOLD", "NONE", 0)

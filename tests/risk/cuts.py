@@ -29,6 +29,9 @@ from tests.risk.desk import RUN_FIELDS, Desk, jit_kernels
 ROOT = Path(__file__).resolve().parent.parent.parent
 TRACED = {str(path) for path in (ROOT / "risk").glob("*.py")} | {str(ROOT / "shm" / "rings.py")}
 Place = tuple[int, str, int]  # step, file, line
+POSITION_RUN_FIELDS = ("opened_ns", "exit_sent_ns")
+# What is remembered to save work: it may be forgotten at any time.
+QUIET_FIELDS = ("quiet_low_tick", "quiet_high_tick", "quiet_until_ns")
 
 
 class Crash(BaseException):
@@ -138,7 +141,8 @@ def end_of(desk: Desk, orders: list[Any]) -> dict[str, Any]:
     return {
         "orders": [plain(order, ORDER, RUN_FIELDS) for order in orders],
         "positions": [
-            plain(desk.position(k), POSITION, ("opened_ns", "exit_sent_ns")) for k in range(3)
+            plain(desk.position(k), POSITION, (*POSITION_RUN_FIELDS, *QUIET_FIELDS))
+            for k in range(3)
         ],
         "table": [
             plain(desk.order_state(k), ORDER_STATE, ("written_ns",))
