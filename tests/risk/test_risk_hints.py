@@ -41,7 +41,7 @@ def rows() -> list[list[str]]:
 
 @pytest.mark.parametrize("case", rows(), ids="-".join)
 def test_hints_are_taken_over_within_what_is_configured(case):
-    settings = parameters_of(settings_with())
+    settings = parameters_of(settings_with(scalping__momentum_hold_min_s=5))
     signal, row = SIGNAL.new(), POSITION.new()
     signal.strategy, signal.exit_rule, signal.mean_tick = (int(word) for word in case[:3])
     signal.stop_pct, signal.target_pct = float(case[3]), float(case[4])
