@@ -15,6 +15,9 @@ SPEED ?=
 SET ?=
 # make bench-shm: where the rows go as JSON besides (none = only to the screen)
 JSON ?=
+# make kill: yes = close the positions as well; make rearm: yes = do not ask at the terminal
+FLATTEN ?=
+CONFIRM ?=
 # make logs: which process (none = all)
 S ?= *
 # make evaluate: CAPTURE as above; JSON as above; where the plots go besides (none = no plots)
@@ -25,7 +28,7 @@ RUN_OPTIONS := $(if $(DURATION),--duration $(DURATION)) $(if $(MARKET),--market 
 SET_OPTIONS := $(foreach pair,$(SET),--set '$(pair)')
 
 .DEFAULT_GOAL := help
-.PHONY: exchange help run status stop kill logs test test-clients bench bench-shm bench-exchange \
+.PHONY: exchange help run status stop kill rearm logs test test-clients bench bench-shm bench-exchange \
 	bench-engine build evaluate lint docs lock clean-shm clean
 
 help: ## show the targets
@@ -55,8 +58,11 @@ status: $(VENV)/.runtime ## show each process of the running instance
 stop: $(VENV)/.runtime ## stop the running instance in order
 	@$(PY) supervisor.py stop $(SET_OPTIONS)
 
-kill: $(VENV)/.runtime ## latch: no entries any more, open positions are closed
-	@$(PY) supervisor.py kill $(SET_OPTIONS)
+kill: $(VENV)/.runtime ## latch: only what reduces risk passes; withdraw orders, FLATTEN=yes closes positions
+	@$(PY) supervisor.py kill $(if $(filter yes,$(FLATTEN)),--flatten) $(SET_OPTIONS)
+
+rearm: $(VENV)/.runtime ## show what is latched, and let entries through again: CONFIRM=yes or a typed word
+	@$(PY) supervisor.py rearm $(if $(CONFIRM),--confirm '$(CONFIRM)') $(SET_OPTIONS)
 
 logs: ## follow the logs: all, or S=feed|engine|risk|executor|supervisor|exchange
 	@case '$(S)' in '*'|feed|engine|risk|executor|supervisor|exchange) ;; \

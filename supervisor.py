@@ -1,7 +1,7 @@
 """Start, watch, restart and stop the scalping pipeline; also its command line.
 
     python supervisor.py run --duration 60
-    python supervisor.py status | stop | kill | clean-shm
+    python supervisor.py status | stop | kill | rearm | clean-shm
 
 The supervisor has one thread and waits for events: signals, deaths of children, timers. It creates
 the shared memory, loads the kernels and forks the stages, so that all of that exists once.
@@ -15,7 +15,6 @@ import gc
 import importlib
 import json
 import os
-import selectors
 import signal
 import sys
 import time
@@ -25,12 +24,17 @@ from typing import Any
 from config.loader import load
 from config.settings import Settings
 from config.venues import Endpoints, market_endpoints, order_endpoints
+from executor.emergency import clear_venue
 from runtime import embedded, logs, placement, preparation, status
 from runtime.command_line import LOG_FOLDER, main_with
 from runtime.crew import Crew
+from runtime.guard import Guard
+from runtime.instance_folder import Venue
 from runtime.placement import StagePlacement
 from runtime.preparation import FAILED, PipelineError
+from runtime.signal_watch import SignalWatch
 from runtime.stage import StageContext
+from shm.segments import process_start_time
 from shm.tables import DOORBELL, STAGES, HaltReason, ProcessState
 from shm.topology import SharedMemory
 
@@ -71,8 +75,8 @@ class Supervisor:
         self.crew: Crew | None = None
         self._pss: int | None = None
         self._events_seen = 0
-        self._selector = selectors.DefaultSelector()
-        self._signals: list[int] = []
+        self._signals = SignalWatch()
+        self._guard = Guard(settings, clear_venue, self._warn)
 
     @property
     def summary_path(self) -> Path:
@@ -100,7 +104,7 @@ class Supervisor:
         for refusal in preparation.refused_settings(settings):
             self._warn(refusal)
         self.kernels = preparation.load_kernels(settings, self.say, self._warn)
-        self._install_signals()
+        self._signals.install()
         try:
             self._start_exchange()
             states = {
@@ -110,7 +114,9 @@ class Supervisor:
                 for name in STAGES
             }
             pid = self.exchange.pid if self.exchange else None
+            self._guard.before_memory()
             self._memory = preparation.create_memory(settings, self.kernels.build_hash, states, pid)
+            self._guard.begin(self.memory, self.log, self._venue())
             rest_url = market_endpoints(settings.venue, self._embedded).rest_url
             preparation.fill_symbols(self._memory, rest_url, self._symbols, settings)
             self._start_stages()
@@ -118,13 +124,11 @@ class Supervisor:
             self._abandon()
             raise
 
-    def _install_signals(self) -> None:
-        read_fd, write_fd = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
-        self._wakeup = (read_fd, write_fd)
-        signal.set_wakeup_fd(write_fd, warn_on_full_buffer=False)
-        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGCHLD, signal.SIGHUP):
-            signal.signal(number, lambda got, frame: self._signals.append(got))
-        self._selector.register(read_fd, selectors.EVENT_READ)
+    def _venue(self) -> Venue:
+        rest_url = order_endpoints(self.settings.venue, self._embedded).rest_url
+        pid = self.exchange.pid if self.exchange else 0
+        start = process_start_time(pid) if pid else 0
+        return Venue(self.settings.venue.mode, rest_url, self._symbols, pid, start)
 
     def _start_exchange(self) -> None:
         self._embedded: Endpoints | None = None
@@ -175,6 +179,7 @@ class Supervisor:
             crew.spawn(name)
             self._wait_ready(crew, name)
         crew.allow_entries()
+        self._guard.allow()
         self._identity = preparation.identity(settings, self._symbols, self.kernels.mode)
         told = " ".join(f"{key}={value}" for key, value in self._identity.items() if value)
         self.log.info("running", **self._identity)
@@ -230,26 +235,13 @@ class Supervisor:
             self.memory.process("supervisor").heartbeat_ns = time.monotonic_ns()
         if self.crew is not None:
             self.crew.tend()
-            self._heed_halted(self.crew.halted)
-
-    def _heed_halted(self, halted: set[str]) -> None:
-        """Protect positions when a stage will not come back.
-
-        Without the engine risk goes on guarding what is open. Without prices it cannot, so
-        positions are closed; without risk or executor nobody can, so the run ends.
-        """
-        if "feed" in halted:
-            self.memory.control.flatten_requested = 1
-        if halted & {"risk", "executor"} and not self.ended:
-            self.ended = f"halted: {', '.join(sorted(halted))} kept dying"
+        reason = self._guard.tend(self.crew)
+        if reason and not self.ended:
+            self.ended = reason
             self.has_failed = True
 
     def _wait_for_signal(self, timeout_s: float) -> None:
-        """Wait until a signal arrives, a child's death included, or the timeout passes."""
-        if self._selector.select(timeout_s):
-            os.read(self._wakeup[0], 4096)
-        while self._signals:
-            number = self._signals.pop(0)
+        for number in self._signals.wait(timeout_s):
             if number != signal.SIGCHLD:
                 self.ended = self.ended or signal.Signals(number).name
 
@@ -262,6 +254,7 @@ class Supervisor:
             self._watch()
         except Exception as error:
             self.log.exception("supervisor failed")
+            self._guard.on_failure(error)
             self.ended = f"supervisor failed: {error}"
             self.has_failed = True
 
@@ -306,6 +299,8 @@ class Supervisor:
         """
         try:
             summary = self._close_stages()
+            assert self.crew is not None
+            self._guard.leave_nothing(self.crew)
         finally:
             self._abandon()
         self.summary_path.write_text(json.dumps(self._identity | summary, indent=2) + "\n")
@@ -319,7 +314,8 @@ class Supervisor:
         started = time.monotonic()
         self._pss = status.pss_total(memory) or self._pss
         control.halt_reason = int(HaltReason.STOPPING)
-        if self.settings.risk.flatten_on_stop:
+        # Without risk or executor nobody flattens: what is left is cleared afterwards.
+        if self.settings.risk.flatten_on_stop and not self._guard.is_headless(self.crew):
             control.flatten_requested = 1
             self._ring_all()
             deadline = started + total_s * FLATTEN_SHARE
@@ -345,6 +341,7 @@ class Supervisor:
             self.exchange.stop(timeout_s)
         if self._memory is not None:
             self._memory.unlink()
+            self._guard.forget_venue(is_embedded=self.exchange is not None)
 
     def say(self, text: str, file: Any = None) -> None:
         """Say a line to people; a closed pipe or terminal changes nothing about trading."""
@@ -394,4 +391,4 @@ class UltimateTradingSystem:
 
 
 if __name__ == "__main__":
-    sys.exit(main_with(Supervisor))
+    sys.exit(main_with(Supervisor, clear_venue))

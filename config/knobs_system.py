@@ -12,6 +12,13 @@ SYSTEM = (
         meaning="Name of this system; two on one machine need two names",
     ),
     Knob(
+        _FILE, "system.state_folder", "str", "path", "state",
+        pattern=r"[^\x00-\x1f\x7f]{1,4096}",
+        pattern_meaning="a path of 1 to 4096 characters without control characters",
+        meaning="Where the kill latch and the venue's address outlive a run, one folder per "
+        "instance; a relative path starts at the project's root",
+    ),
+    Knob(
         # 1023 is the last processor that the kernel's default affinity mask can name.
         _FILE, "system.cpu_cores", "list[int]", "core", (0, 1, 2, 3), 0, 1023,
         n_item_min=1, n_item_max=64, unique=True,
@@ -104,6 +111,19 @@ SUPERVISOR = (
     Knob(
         _FILE, "supervisor.stop_timeout_s", "int", "s", 5, 1, 120,
         "Time an orderly stop has: cancel, flatten, close",
+    ),
+    Knob(
+        _FILE, "supervisor.kill_takeover_ms", "int", "ms", 1500, 0, 60_000,
+        "Time make kill gives risk and executor to withdraw orders before it does so itself",
+    ),
+    Knob(
+        _FILE, "supervisor.kill_attempts", "int", "attempts", 10, 1, 100,
+        "Times the venue is cleared again when orders stay open, before that is escalated",
+    ),
+    Knob(
+        _FILE, "supervisor.emergency_flatten", "bool", "", True,
+        meaning="Close positions at the venue when risk or executor cannot be started again; "
+        "off: they are left to the stops that rest at the venue",
     ),
 )  # fmt: skip
 

@@ -132,6 +132,7 @@ class System(NamedTuple):
     """Section `system`."""
 
     instance: str
+    state_folder: str
     cpu_cores: tuple[int, ...]
     memory_pools: bool
     cache_alignment: int
@@ -195,6 +196,9 @@ class Supervisor(NamedTuple):
     restart_backoff_ms: int
     ready_timeout_s: int
     stop_timeout_s: int
+    kill_takeover_ms: int
+    kill_attempts: int
+    emergency_flatten: bool
 
 
 class Optimization(NamedTuple):

@@ -37,7 +37,7 @@ class Limits:
         """Take what a reply says about limits."""
         if reply.status in (418, 429):
             now = time.monotonic_ns()
-            until = now + (_retry_after_ns(reply) or PAUSE_NS_DEFAULT)
+            until = now + (retry_after_ns(reply) or PAUSE_NS_DEFAULT)
             self._paused_until_ns = max(self._paused_until_ns, until)
             if reply.status == 418:
                 self._banned_until_ns = max(self._banned_until_ns, until)
@@ -82,7 +82,8 @@ class Limits:
         return max(0, self._paused_until_ns - time.monotonic_ns())
 
 
-def _retry_after_ns(reply: Reply) -> int:
+def retry_after_ns(reply: Reply) -> int:
+    """Return the pause a reply asks for, 0 = it does not say."""
     text = reply.headers.get("retry-after", "")
     if text.isascii() and text.isdigit():
         return int(text) * NS_PER_S

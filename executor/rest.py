@@ -41,7 +41,10 @@ class Call:
 
 
 class Rest:
-    """Send calls through the worker; replies arrive where the worker is collected."""
+    """Send calls through the worker; replies arrive where the worker is collected.
+
+    Without a worker there is `perform` alone, for a process that has nothing else to do.
+    """
 
     def __init__(
         self,
@@ -49,7 +52,7 @@ class Rest:
         api_key: Secret,
         signer: Signer,
         clock: VenueClock,
-        worker: Worker,
+        worker: Worker | None,
         timeout_s: float,
         recv_window_ms: int,
     ) -> None:
@@ -66,6 +69,7 @@ class Rest:
 
     def submit(self, call: Call, done: Callable[[Reply], None]) -> None:
         """Queue a call; `done(reply)` runs on the main thread."""
+        assert self._worker is not None
         self._worker.submit(call.priority, lambda: self.perform(call), done)
 
     def perform(self, call: Call) -> Reply:

@@ -1,4 +1,4 @@
-"""The command line of the supervisor: run, status, stop, kill, clean-shm."""
+"""The command line of the supervisor: run, status, stop, kill, rearm, clean-shm."""
 
 from __future__ import annotations
 
@@ -18,8 +18,11 @@ from config.knobs import BY_PATH
 from config.loader import load, settings_of
 from config.settings import Settings
 from runtime import status
+from runtime.instance_folder import FolderError, InstanceFolder
 from runtime.kernels import KernelError
+from runtime.kill_command import kill, rearm
 from runtime.preparation import BAD_INPUT, FAILED, PipelineError
+from runtime.venue_task import ClearVenue
 from shm import segments, topology
 from shm.tables import PROCESSES, STAGES
 
@@ -64,10 +67,17 @@ def parser() -> argparse.ArgumentParser:
     for name, text in (
         ("status", "show each process of the running instance"),
         ("stop", "stop the running instance in order"),
-        ("kill", "latch: no entries any more; positions are closed"),
+        ("kill", "latch: only what reduces risk passes; orders are withdrawn at the venue"),
+        ("rearm", "show what is latched and let entries through again"),
         ("clean-shm", "remove segments whose owner is dead"),
     ):
         commands.add_parser(name, help=text)
+    commands.choices["kill"].add_argument(
+        "--flatten", action="store_true", help="close the positions as well"
+    )
+    commands.choices["rearm"].add_argument(
+        "--confirm", default="", metavar="yes", help="do not ask a person at the terminal"
+    )
     for command in commands.choices.values():
         command.add_argument(
             "--set", action="append", default=[], metavar="PATH=VALUE", help="override one setting"
@@ -96,11 +106,16 @@ def overrides_of(options: argparse.Namespace) -> list[str]:
     return found
 
 
-def main_with(make_supervisor: Callable[..., Any], arguments: list[str] | None = None) -> int:
+def main_with(
+    make_supervisor: Callable[..., Any],
+    clear_venue: ClearVenue,
+    arguments: list[str] | None = None,
+) -> int:
     """Run the command line; return the exit code.
 
     Args:
         make_supervisor: `Supervisor(settings, duration_s, log_folder)`.
+        clear_venue: what make kill does at the venue itself.
         arguments: without the program's name; None = those of this process.
     """
     options = parser().parse_args(arguments)
@@ -112,14 +127,15 @@ def main_with(make_supervisor: Callable[..., Any], arguments: list[str] | None =
         return {
             "status": _status,
             "stop": _stop,
-            "kill": _kill,
+            "kill": lambda read: kill(read, clear_venue, options.flatten),
+            "rearm": lambda read: rearm(read, options.confirm),
             "clean-shm": _clean,
         }[options.command](settings)
     except ConfigError as error:
         return _say_error(str(error), BAD_INPUT)
     except PipelineError as failure:
         return _say_error(str(failure), failure.exit_code)
-    except (segments.SegmentError, KernelError, OSError) as error:
+    except (segments.SegmentError, KernelError, FolderError, OSError) as error:
         return _say_error(str(error), FAILED)
     except KeyboardInterrupt:
         return _say_error("interrupted before anything was started", FAILED)
@@ -141,7 +157,7 @@ def _settings(options: argparse.Namespace) -> Settings:
         flat = {path: knob.default for path, knob in BY_PATH.items()}
         for pair in options.set:
             path, _, value = pair.partition("=")
-            if path == "system.instance":
+            if path in ("system.instance", "system.state_folder"):
                 flat[path] = value
         instance = flat["system.instance"]
         _say_error(f"{error}; going on with defaults and instance={instance}", BAD_INPUT)
@@ -179,7 +195,9 @@ def _plain(value: Any) -> str:
 def _attach(settings: Settings) -> topology.SharedMemory:
     instance = settings.system.instance
     if segments.owner_of(topology.segment_names(instance)["control"]) is None:
-        raise PipelineError(f"not running: instance={instance}", FAILED)
+        rows = InstanceFolder(settings.system.state_folder, instance).latches()
+        latched = "".join(f"; {row.text()}" for row in rows)
+        raise PipelineError(f"not running: instance={instance}{latched}", FAILED)
     return topology.attach_all(instance)
 
 
@@ -192,6 +210,8 @@ def _status(settings: Settings) -> int:
     select.select([], [], [], 0.5)
     cpu = {name: used for name, look in watched.items() if (used := look()) is not None}
     print(status.process_table(memory, before, time.monotonic() - started, cpu))
+    for row in InstanceFolder(settings.system.state_folder, settings.system.instance).latches():
+        print(row.text())
     return 0
 
 
@@ -226,21 +246,6 @@ def _stop(settings: Settings) -> int:
     if not select.select([watch], [], [], limit_s)[0]:
         raise PipelineError(f"still running: pid={owner[0]} waited_s={limit_s}", FAILED)
     print(f"stopped: pid={owner[0]}")
-    return 0
-
-
-def _kill(settings: Settings) -> int:
-    memory = _attach(settings)
-    alive = [name for name in STAGES if segments.process_start_time(memory.process(name).pid)]
-    if not {"risk", "executor"} <= set(alive):
-        raise PipelineError(
-            f"not running: instance={settings.system.instance} stages_alive={alive}; "
-            "positions may still be open at the venue",
-            FAILED,
-        )
-    memory.control.kill_latch = 1
-    memory.control.flatten_requested = 1
-    print("latched: no entries; open positions are being closed. The latch ends with the run.")
     return 0
 
 

@@ -52,15 +52,27 @@ class Crew:
         self._warn = warn
         self._due_s: dict[str, float] = {}
         self._died_s: dict[str, float] = {}
-        limits = settings.supervisor
+        self._limits = limits = settings.supervisor
         self._heartbeat_ns_max = limits.heartbeat_timeout_ms * 1_000_000
         self._ready_ns_max = int(limits.ready_timeout_s * 1_000_000_000)
-        self._budgets = {
-            name: RestartBudget(
-                limits.restart_budget, limits.restart_window_s, limits.restart_backoff_ms
-            )
-            for name in STAGES
-        }
+        self._budgets = {name: self._new_budget() for name in STAGES}
+
+    def _new_budget(self) -> RestartBudget:
+        limits = self._limits
+        return RestartBudget(
+            limits.restart_budget, limits.restart_window_s, limits.restart_backoff_ms
+        )
+
+    def revive(self) -> None:
+        """Start the stages again that were given up, with a new budget: a person has re-armed."""
+        now_s = time.monotonic()
+        for name in self.halted:
+            self._budgets[name] = self._new_budget()
+            self._died_s[name] = self._due_s[name] = now_s
+            self._log.info("stage gets a new restart budget", stage_name=name)
+        if self.halted:
+            self.halted.clear()
+            self._memory.control.halt_reason = int(HaltReason.NOT_READY)
 
     def spawn(self, name: str) -> None:
         """Fork a stage; it states READY in its process row when it is."""

@@ -40,7 +40,8 @@ class Pipeline:
         self.instance = f"t{os.getpid()}{folder.name[-12:].lower()}".replace("_", "-")[:30]
         self.folder = folder
         command = [sys.executable, "supervisor.py", "run", "--log-folder", str(folder), *options]
-        for pair in (f"system.instance={self.instance}", *settings):
+        self.own = (f"system.instance={self.instance}", f"system.state_folder={folder}/state")
+        for pair in (*self.own, *settings):
             command += ["--set", pair]
         self.process = subprocess.Popen(
             command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True

@@ -1,0 +1,153 @@
+"""The supervisor's duty towards money: the kill latch, and positions that nobody guards any more.
+
+When risk or the executor cannot be started again the venue is cleared in a process of its own. The
+supervisor holds no key; that child reads it from the environment, as the executor does, and
+finishes its work even if the supervisor dies meanwhile.
+"""
+
+from __future__ import annotations
+
+import os
+import select
+import signal
+from collections.abc import Callable
+from typing import Any
+
+from config.settings import Settings
+from runtime.crew import Crew
+from runtime.instance_folder import InstanceFolder, Venue
+from runtime.kill_command import outcome_lines
+from runtime.latch_keeper import LatchKeeper, adopt_leftovers
+from runtime.venue_task import ClearVenue, VenueTask, task_of
+from shm.latch_table import LatchReason
+from shm.tables import ProcessState
+from shm.topology import SharedMemory
+
+# Attempts, their pauses and a ban that is waited for: more than this is no emergency exit.
+TIMEOUT_S = 120.0
+
+
+class Guard:
+    """Latch, tell, and leave nothing behind.
+
+    Args:
+        settings: of the instance.
+        clear_venue: `executor.emergency.clear_venue`.
+        warn: logs and tells people.
+    """
+
+    def __init__(
+        self, settings: Settings, clear_venue: ClearVenue, warn: Callable[[str], None]
+    ) -> None:
+        self._settings = settings
+        self._clear_venue = clear_venue
+        self._warn = warn
+        self._folder = InstanceFolder(settings.system.state_folder, settings.system.instance)
+        self._venue: Venue | None = None
+        self._is_trading = False
+
+    def before_memory(self) -> None:
+        """Keep the latches of leftover segments, before they are made anew. Raises FolderError."""
+        adopt_leftovers(self._settings.system.instance, self._folder)
+
+    def begin(self, memory: SharedMemory, log: Any, venue: Venue) -> None:
+        """Take over what an earlier run was latched by, and note where orders will go.
+
+        Raises:
+            FolderError: the folder cannot be written: a latch would not outlive the run.
+        """
+        self._memory, self._log, self._venue = memory, log, venue
+        self._keeper = LatchKeeper(memory.control, self._folder, log, self._warn)
+        self._keeper.take_over()
+        self._folder.write_venue(venue)
+
+    def allow(self) -> None:
+        """Note that entries are allowed: from here on there may be something at the venue."""
+        self._is_trading = True
+
+    def tend(self, crew: Crew | None) -> str:
+        """Keep and tell latches; protect positions when a stage will not come back.
+
+        Without the engine risk goes on guarding what is open. Without prices it cannot, so
+        positions are closed; without risk or executor nobody can, so the run ends.
+
+        Returns:
+            why the run has to end, or "".
+        """
+        if self._venue is None:
+            return ""
+        reason = ""
+        if crew is not None and crew.halted and self._is_trading:
+            names = ", ".join(sorted(crew.halted))
+            self._keeper.trip(LatchReason.RESTART_BUDGET, names)
+            if "feed" in crew.halted:
+                self._memory.control.flatten_requested = 1
+            if self.is_headless(crew):
+                reason = f"halted: {names} kept dying"
+        if self._keeper.tend() and crew is not None:
+            self._memory.control.flatten_requested = 0
+            crew.revive()
+        return reason
+
+    def is_headless(self, crew: Crew | None) -> bool:
+        """Return whether risk or executor was given up: nobody acts on positions any more."""
+        return crew is not None and bool(crew.halted & {"risk", "executor"})
+
+    def on_failure(self, error: Exception) -> None:
+        """Trip because the supervisor itself failed."""
+        self._keeper.trip(LatchReason.SUPERVISOR, type(error).__name__)
+
+    def leave_nothing(self, crew: Crew) -> None:
+        """After the stages: clear the venue where they could not, so that nothing is left alone."""
+        self._keeper.tend()
+        crew.kill()
+        closed = self._memory.process("executor").state == ProcessState.STOPPED
+        if closed and not self.is_headless(crew):
+            self._is_trading = False
+            return
+        assert self._venue is not None
+        task = task_of(self._settings, self._venue, self._settings.supervisor.emergency_flatten)
+        if clear_in_child(task, self._clear_venue, self._log, self._warn):
+            self._is_trading = False
+
+    def forget_venue(self, is_embedded: bool) -> None:
+        """Forget where orders went, unless something may be left there for make kill."""
+        if is_embedded or not self._is_trading:
+            self._folder.forget_venue()
+
+
+def clear_in_child(
+    task: VenueTask, clear_venue: ClearVenue, log: Any, warn: Callable[[str], None]
+) -> bool:
+    """Clear the venue in a child; return whether the venue showed that it is done."""
+    log.error("emergency: clearing the venue without the pipeline", flatten=task.flatten)
+    pid = os.fork()
+    if pid == 0:
+        code = 1
+        try:
+            signal.set_wakeup_fd(-1)
+            for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+                signal.signal(number, signal.SIG_IGN)
+            outcome = clear_venue(task, warn)
+            for line in outcome_lines(outcome, task.flatten):
+                warn(f"emergency: {line}")
+            if outcome.failure:
+                warn(f"emergency: NOT CLEAR, act at the venue by hand: {outcome.failure}")
+            code = 0 if outcome.is_clear else 1
+        except BaseException:
+            # The boundary of the process: the supervisor learns of it by the exit code.
+            log.exception("emergency failed")
+        finally:
+            os._exit(code)
+    return _wait(pid)
+
+
+def _wait(pid: int) -> bool:
+    watch = os.pidfd_open(pid)
+    try:
+        if not select.select([watch], [], [], TIMEOUT_S)[0]:
+            return False  # it goes on by itself; the run has to end
+    finally:
+        os.close(watch)
+    _, status = os.waitpid(pid, 0)
+    return os.waitstatus_to_exitcode(status) == 0

@@ -1,0 +1,160 @@
+"""What outlives an instance's processes: where its orders went, and the latches that hold.
+
+    <system.state_folder>/<instance>/venue.json    written at the start, removed by a clean stop
+    <system.state_folder>/<instance>/latch.json    there while the kill latch is held
+
+Files are written whole (a new file that takes the old one's name), readable by their owner alone,
+and hold no secret: keys come from the environment or .env, also for make kill.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import json
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+class FolderError(RuntimeError):
+    """A state file that cannot be read or written; the message names it."""
+
+
+@dataclass(frozen=True)
+class Venue:
+    """Where the orders of a run go: enough to reach the venue when nothing of the run is left."""
+
+    mode: str
+    rest_url: str
+    symbols: tuple[str, ...]
+    exchange_pid: int = 0  # of the embedded exchange; 0 = the venue is another machine
+    exchange_start: int = 0  # its start time in clock ticks since boot
+
+
+@dataclass(frozen=True)
+class LatchRow:
+    """One trip, for people: `tripped_ns` is monotonic and tells two rows of a writer apart."""
+
+    by: str  # operator, supervisor or risk
+    reason: str
+    meaning: str
+    at: str  # wall clock, UTC
+    tripped_ns: int
+    note: str = ""  # the user, or the stage
+
+    def text(self) -> str:
+        """Return the row as a person reads it."""
+        note = f" ({self.note})" if self.note else ""
+        return f"tripped {self.at} by {self.by}{note}: {self.reason}, {self.meaning}"
+
+
+class InstanceFolder:
+    """The folder of one instance.
+
+    Args:
+        state_folder: of all instances; a relative path starts at the project's root.
+        instance: name of the system.
+    """
+
+    def __init__(self, state_folder: str, instance: str) -> None:
+        self.path = ROOT / state_folder / instance
+        self._venue = self.path / "venue.json"
+        self._latch = self.path / "latch.json"
+
+    def write_venue(self, venue: Venue) -> None:
+        """Note where orders will go. Raises FolderError."""
+        self._write(self._venue, asdict(venue))
+
+    def venue(self) -> Venue | None:
+        """Return where the orders of the last run went, None after a clean stop.
+
+        Raises:
+            FolderError: the file is damaged.
+        """
+        found = self._read(self._venue)
+        if found is None:
+            return None
+        try:
+            return Venue(**(found | {"symbols": tuple(found["symbols"])}))
+        except (TypeError, KeyError) as error:
+            raise FolderError(f"state file is damaged: path={self._venue}: {error}") from error
+
+    def forget_venue(self) -> None:
+        """Remove the note of the venue: nothing was left there."""
+        self._venue.unlink(missing_ok=True)
+
+    @property
+    def is_latched(self) -> bool:
+        """Return whether there is a latch file, readable or not."""
+        return self._latch.exists()
+
+    def latches(self) -> list[LatchRow]:
+        """Return the trips that nobody has re-armed, the oldest first.
+
+        A file that cannot be understood counts as one trip: it was written because of one.
+        """
+        try:
+            found = self._read(self._latch)
+            return [LatchRow(**row) for row in found["latches"]] if found else []
+        except (FolderError, KeyError, TypeError) as error:
+            meaning = f"the latch file cannot be read ({error})"
+            return [LatchRow("supervisor", "supervisor", meaning, "at an unknown time", 0)]
+
+    def add_latches(self, rows: Sequence[LatchRow]) -> list[LatchRow]:
+        """Add trips that are not there yet; return all. Raises FolderError."""
+        with self._locked():
+            known = self.latches()
+            have = {(row.by, row.tripped_ns) for row in known}
+            whole = known + [row for row in rows if (row.by, row.tripped_ns) not in have]
+            self._write(self._latch, {"latches": [asdict(row) for row in whole]})
+        return whole
+
+    def forget_latches(self) -> None:
+        """Remove the latch file: a person has re-armed."""
+        if self.path.is_dir():
+            with self._locked():
+                self._latch.unlink(missing_ok=True)
+
+    @contextlib.contextmanager
+    def _locked(self) -> Iterator[None]:
+        """Keep the command and the supervisor from writing over each other's rows."""
+        try:
+            self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
+            handle = os.open(self.path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        except OSError as error:
+            raise FolderError(f"cannot use {self.path}: {error.strerror}") from error
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX)
+            yield
+        finally:
+            os.close(handle)
+
+    def _write(self, path: Path, content: dict[str, Any]) -> None:
+        fresh = path.with_suffix(f".{os.getpid()}")
+        try:
+            self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
+            flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC
+            with os.fdopen(os.open(fresh, flags, 0o600), "w") as file:
+                json.dump(content, file, indent=2)
+                file.write("\n")
+                file.flush()
+                os.fsync(file.fileno())
+            fresh.replace(path)
+        except OSError as error:
+            raise FolderError(f"cannot write {path}: {error.strerror}") from error
+
+    def _read(self, path: Path) -> dict[str, Any] | None:
+        try:
+            found = json.loads(path.read_text())
+        except FileNotFoundError:
+            return None
+        except (OSError, ValueError) as error:
+            raise FolderError(f"state file is damaged: path={path}: {error}") from error
+        if not isinstance(found, dict):
+            raise FolderError(f"state file is damaged: path={path}")
+        return found

@@ -1,0 +1,241 @@
+"""make kill and make rearm: the kill latch in a person's hands.
+
+Killing works whatever is dead. What lives sees the latch in shared memory and withdraws its orders
+itself; what is not done within a stated time, or all of it when nothing lives, is done at the venue
+by REST. In every case the venue is asked at the end what is open.
+"""
+
+from __future__ import annotations
+
+import os
+import pwd
+import select
+import sys
+import time
+from collections.abc import Iterator
+from typing import Any
+
+from config.settings import Settings
+from config.venues import EMBEDDED, ORDER_VENUE, order_endpoints
+from runtime.instance_folder import FolderError, InstanceFolder, LatchRow, Venue
+from runtime.latch_keeper import row_of
+from runtime.preparation import BAD_INPUT, FAILED, PipelineError
+from runtime.venue_task import ClearVenue, VenueOutcome, task_of
+from shm import segments, topology
+from shm.latch_table import MEANINGS, Latch, LatchReason, held, trip
+from shm.records import TERMINAL_STATUS_MIN, OrderFlag
+from shm.tables import ORDER_ROW
+
+RISK_REDUCING = int(OrderFlag.EXIT) | int(OrderFlag.REDUCE_ONLY)
+# Shared memory has no event for somebody from outside: it is looked at so often.
+LOOK_S = 0.01
+CONFIRMATION = "yes"
+
+
+def kill(settings: Settings, clear_venue: ClearVenue, flatten: bool) -> int:
+    """Latch, have everything that adds risk withdrawn, and see at the venue that it is.
+
+    Args:
+        settings: of the instance; where its orders went is known from its folder.
+        clear_venue: `executor.emergency.clear_venue`.
+        flatten: close the positions as well.
+
+    Returns:
+        the exit code: 0 when the venue shows nothing that should be gone.
+
+    Raises:
+        PipelineError: there is nothing to kill, or the venue could not be cleared.
+    """
+    instance = settings.system.instance
+    folder = InstanceFolder(settings.system.state_folder, instance)
+    memory, why_none = _attach(instance)
+    venue = _known_venue(folder) or _configured_venue(settings)
+    if memory is None and venue is None:
+        raise PipelineError(f"not running: instance={instance} ({why_none})", FAILED)
+    _latch(folder, memory, flatten)
+    if memory is not None:
+        _let_the_pipeline(memory, settings.supervisor.kill_takeover_ms / 1000, flatten)
+    if venue is None:
+        raise PipelineError(
+            f"latched, but the venue was not asked: instance={instance} was started from another "
+            "folder, whose make kill knows where its orders are",
+            FAILED,
+        )
+    if venue.exchange_pid and not segments.is_alive(venue.exchange_pid, venue.exchange_start):
+        print("the embedded exchange has ended, and its account with it: nothing is open")
+        return 0
+    outcome = clear_venue(task_of(settings, venue, flatten), print)
+    for line in outcome_lines(outcome, flatten):
+        print(line)
+    if outcome.failure:
+        raise PipelineError(
+            f"NOT CLEAR, act at the venue by hand: {outcome.failure} (make kill tries again)",
+            FAILED,
+        )
+    return 0
+
+
+def outcome_lines(outcome: VenueOutcome, flatten: bool) -> Iterator[str]:
+    """Yield what came of clearing the venue, for people."""
+    if outcome.is_clear:
+        what = "no order that adds risk is open" + (", no position" if flatten else "")
+        yield (
+            f"venue: {what}; withdrawn here: {outcome.canceled} orders, "
+            f"closing orders sent: {outcome.closed}"
+        )
+    if outcome.others:
+        yield f"venue: left alone: {outcome.others} orders of symbols that are not traded here"
+    if outcome.positions and not flatten:
+        held_text = ", ".join(f"{name} {lots}" for name, lots in outcome.positions.items())
+        yield f"venue: positions stay: {held_text} (FLATTEN=yes closes them)"
+    if outcome.unprotected and outcome.positions:
+        yield f"warning: no stop rests at the venue for: {', '.join(outcome.unprotected)}"
+
+
+def rearm(settings: Settings, confirm: str) -> int:
+    """Show what is latched, and void it when a person confirms.
+
+    Args:
+        settings: of the instance.
+        confirm: "yes", or "" to be asked; anything else is refused.
+
+    Raises:
+        PipelineError: it was not confirmed, exit code 2.
+    """
+    instance = settings.system.instance
+    folder = InstanceFolder(settings.system.state_folder, instance)
+    memory, _ = _attach(instance)
+    rows = _all_rows(folder, memory)
+    if not rows:
+        print(f"nothing is latched: instance={instance}")
+        return 0
+    for row in rows:
+        print(row.text())
+    _confirm(confirm)
+    if memory is not None:
+        control = memory.control
+        control.kill_flatten = 0
+        # What others have tripped is void from here on; they clear their words themselves.
+        control.rearm_ns = time.monotonic_ns()
+        control.kill_latch = 0
+    folder.forget_latches()
+    print(f"re-armed: instance={instance}, entries are allowed again unless something else halts")
+    return 0
+
+
+def _all_rows(folder: InstanceFolder, memory: topology.SharedMemory | None) -> list[LatchRow]:
+    rows = folder.latches() if folder.is_latched else []
+    have = {(row.by, row.tripped_ns) for row in rows}
+    now = held(memory.control) if memory is not None else []
+    # The supervisor's word may stand for what the file has from an earlier run.
+    fresh = [x for x in now if (x.writer, x.tripped_ns) not in have]
+    return rows + [row_of(x) for x in fresh if not rows or x.writer != "supervisor"]
+
+
+def _confirm(confirm: str) -> None:
+    if confirm == CONFIRMATION:
+        return
+    if confirm or not sys.stdin.isatty():
+        raise PipelineError(
+            "not re-armed: a person has to confirm it: make rearm CONFIRM=yes", BAD_INPUT
+        )
+    answer = input('type "rearm" to let entries through again: ')
+    if answer.strip() != "rearm":
+        raise PipelineError(f"not re-armed: typed {answer.strip()!r}", BAD_INPUT)
+
+
+def _attach(instance: str) -> tuple[topology.SharedMemory | None, str]:
+    """Return the segments, those of a dead supervisor included, or why there are none."""
+    try:
+        return topology.attach_all(instance), ""
+    except segments.SegmentError as error:
+        return None, str(error)
+
+
+def _known_venue(folder: InstanceFolder) -> Venue | None:
+    try:
+        return folder.venue()
+    except FolderError as error:
+        print(f"warning: {error}", file=sys.stderr)
+        return None
+
+
+def _configured_venue(settings: Settings) -> Venue | None:
+    """Return the venue of the settings, None where only a run knows it."""
+    if ORDER_VENUE[settings.venue.mode] == EMBEDDED:
+        return None
+    rest_url = order_endpoints(settings.venue).rest_url
+    return Venue(settings.venue.mode, rest_url, settings.trading.symbols)
+
+
+def _latch(folder: InstanceFolder, memory: topology.SharedMemory | None, flatten: bool) -> None:
+    now_ns = time.monotonic_ns()
+    user = _user()
+    if memory is not None:
+        # First of all: this alone stops whatever lives.
+        trip(memory.control, "operator", LatchReason.OPERATOR, now_ns)
+        if flatten:
+            memory.control.kill_flatten = 1
+        mine = [x for x in held(memory.control) if x.writer == "operator"]
+    else:
+        mine = [Latch("operator", LatchReason.OPERATOR, now_ns)]
+    try:
+        folder.add_latches([row_of(latch, f"user {user}") for latch in mine])
+    except FolderError as error:
+        # A full disk must not keep anybody from killing.
+        print(f"warning: the latch will not outlive this run: {error}", file=sys.stderr)
+    print(f"latched: {MEANINGS[LatchReason.OPERATOR]}; only risk-reducing orders pass")
+
+
+def _user() -> str:
+    try:
+        return pwd.getpwuid(os.getuid()).pw_name
+    except KeyError:
+        return str(os.getuid())  # an account without a name, as in a container
+
+
+def _let_the_pipeline(memory: topology.SharedMemory, limit_s: float, flatten: bool) -> None:
+    """Wait until the pipeline has withdrawn its orders, it dies, or the time is over."""
+    watched = {name: _pidfd(memory.process(name)) for name in ("risk", "executor")}
+    dead = [name for name, fd in watched.items() if fd is None]
+    fds = [fd for fd in watched.values() if fd is not None]
+    started = time.monotonic()
+    try:
+        done = _is_withdrawn(memory, flatten)
+        while not (done or dead) and time.monotonic() < started + limit_s:
+            if select.select(fds, [], [], LOOK_S)[0]:
+                dead = ["a stage"]
+            done = _is_withdrawn(memory, flatten)
+    finally:
+        for fd in fds:
+            os.close(fd)
+    took_ms = (time.monotonic() - started) * 1000
+    if dead:
+        print(f"pipeline: not running ({', '.join(dead)}); this command acts at the venue itself")
+    elif done:
+        print(f"pipeline: orders withdrawn after {took_ms:.0f} ms")
+    else:
+        print(
+            f"pipeline: not done after {took_ms:.0f} ms; this command goes on at the venue itself"
+        )
+
+
+def _pidfd(row: Any) -> int | None:
+    """Return a descriptor that tells of a process's death, None when it is dead."""
+    if not segments.is_alive(row.pid, row.start_time):
+        return None
+    try:
+        return os.pidfd_open(row.pid)
+    except ProcessLookupError:
+        return None
+
+
+def _is_withdrawn(memory: topology.SharedMemory, flatten: bool) -> bool:
+    """Return whether no order that adds risk has not ended, and with `flatten` all is flat."""
+    if flatten and memory.control.open_position_count:
+        return False
+    for index in range(memory.order_row_count):
+        row = ORDER_ROW.at(memory.order_rows + index * ORDER_ROW.size)
+        if row.order_id and row.status < TERMINAL_STATUS_MIN and not row.flags & RISK_REDUCING:
+            return False
+    return True
