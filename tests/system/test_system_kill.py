@@ -1,0 +1,205 @@
+"""make kill and make rearm on real processes, judged by what the venue itself shows afterwards."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from shm import segments
+from shm.latch_table import is_latched
+from shm.tables import STAGES, ProcessState
+from tests.system.own_venue import KEY, SECRET, OwnVenue
+from tests.system.pipeline import ROOT, Pipeline, wait_until
+
+pytestmark = pytest.mark.system
+BUSY = (
+    "performance.signal_cooldown_sec=1",
+    "scalping.order_flow_hold_min_s=1",
+    "scalping.order_flow_hold_max_s=3",
+    "supervisor.kill_takeover_ms=700",
+)
+
+
+@pytest.fixture
+def venue(monkeypatch) -> Iterator[OwnVenue]:
+    monkeypatch.setenv("BINANCE_TESTNET_API_KEY", KEY)
+    monkeypatch.setenv("BINANCE_TESTNET_API_SECRET", SECRET)
+    made = OwnVenue()
+    yield made
+    made.close()
+
+
+def command(pipeline: Pipeline, *words: str) -> subprocess.CompletedProcess[str]:
+    whole = [sys.executable, "supervisor.py", *words]
+    for pair in pipeline.own:
+        whole += ["--set", pair]
+    return subprocess.run(
+        whole, cwd=ROOT, capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL
+    )
+
+
+def load_the_account(venue: OwnVenue) -> None:
+    """Two entries that rest, a position, and the stop that protects it."""
+    for symbol, quantity in (("BTCUSDT", "0.01"), ("ETHUSDT", "0.2")):
+        venue.rest_order(symbol, quantity)
+    venue.rest_order("BTCUSDT", "0.02")
+    venue.open_position("ETHUSDT", "0.1")
+    venue.rest_stop("ETHUSDT", "0.1")
+    assert len(venue.orders()) == 3 and len(venue.stops()) == 1
+
+
+def freeze(name: str) -> Callable:
+    return lambda memory: os.kill(memory.process(name).pid, signal.SIGSTOP)
+
+
+def kill_supervisor(memory) -> None:
+    """Its stages close by themselves; its segments stay."""
+    pids = [memory.process(name).pid for name in STAGES]
+    os.kill(memory.process("supervisor").pid, signal.SIGKILL)
+    wait_until(lambda: not any(map(segments.process_start_time, pids)), 15.0, "stages gone")
+
+
+def kill_everything(memory) -> None:
+    pids = [memory.process(name).pid for name in ("supervisor", *STAGES)]
+    for pid in pids:
+        os.kill(pid, signal.SIGSTOP)  # nobody reacts to the death of another
+    for pid in pids:
+        os.kill(pid, signal.SIGKILL)
+    wait_until(lambda: not any(map(segments.process_start_time, pids)), 15.0, "all gone")
+
+
+SCENES = {
+    "risk frozen": freeze("risk"),
+    "executor frozen": freeze("executor"),
+    "supervisor dead": kill_supervisor,
+    "everything dead": kill_everything,
+}
+
+
+@pytest.mark.parametrize("scene", SCENES)
+@pytest.mark.parametrize("flatten", [False, True])
+def test_kill_clears_the_venue_whoever_is_dead(tmp_path: Path, start, venue, scene, flatten):
+    quiet = ("supervisor.heartbeat_timeout_ms=60000", "scalping.signal_threshold=0.99")
+    pipeline = start(tmp_path, settings=(*venue.settings, *BUSY, *quiet))
+    memory = pipeline.attach()
+    SCENES[scene](memory)
+    load_the_account(venue)
+    done = command(pipeline, "kill", *(["--flatten"] if flatten else []))
+    text = done.stdout + done.stderr + pipeline.explain()
+    assert done.returncode == 0, text
+    assert venue.orders() == [], text
+    assert is_latched(memory.control)
+    if flatten:
+        assert venue.positions() == {} and venue.stops() == [], text
+    else:
+        assert list(venue.positions()) == ["ETHUSDT"], text
+        assert len(venue.stops()) == 1, text
+        assert "positions stay: ETHUSDT 0.1" in done.stdout
+        assert "no stop rests" not in done.stdout
+    assert SECRET not in text and KEY not in text
+    for path in tmp_path.rglob("*"):
+        assert path.is_dir() or SECRET not in path.read_text(), path
+    for name in STAGES:
+        pid = memory.process(name).pid
+        if segments.process_start_time(pid):
+            os.kill(pid, signal.SIGCONT)
+    memory.close()
+    again = command(pipeline, "kill")
+    assert again.returncode == 0, again.stderr
+    pipeline.end()
+
+
+def test_kill_of_a_living_pipeline_and_its_rearm(tmp_path: Path, start):
+    pipeline = start(tmp_path, settings=BUSY)
+    memory = pipeline.attach()
+    counters = memory.counters
+    wait_until(lambda: memory.control.open_position_count, 40.0, "a position")
+    done = command(pipeline, "kill", "--flatten")
+    assert done.returncode == 0, done.stdout + done.stderr + pipeline.explain()
+    assert "pipeline: orders withdrawn" in done.stdout
+    assert "no position" in done.stdout
+    assert memory.control.open_position_count == 0
+    accepted, rejected = counters.get("risk.accepted"), counters.get("risk.rejected_halted")
+    wait_until(lambda: counters.get("risk.rejected_halted") > rejected, 40.0, "a refused signal")
+    assert counters.get("risk.accepted") == accepted
+
+    status = command(pipeline, "status").stdout
+    assert "latched by operator: operator" in status and "a person ran make kill" in status
+    for words, code in (((), 2), (("--confirm", "perhaps"), 2), (("--confirm", "yes"), 0)):
+        told = command(pipeline, "rearm", *words)
+        assert told.returncode == code, told.stderr
+        assert "by operator (user" in told.stdout and "a person ran make kill" in told.stdout
+        if code:
+            assert told.stderr.count("\n") == 1 and "CONFIRM=yes" in told.stderr
+            assert is_latched(memory.control)
+    assert not is_latched(memory.control)
+    wait_until(lambda: counters.get("risk.accepted") > accepted, 40.0, "entries again")
+    assert command(pipeline, "rearm").stdout.startswith("nothing is latched")
+    memory.close()
+    pipeline.interrupt()
+    assert pipeline.process.returncode == 0, pipeline.explain()
+    assert "latched, only risk-reducing orders pass" in pipeline.errors
+    assert not list((tmp_path / "state").rglob("*.json")), "a clean end leaves nothing"
+
+
+def test_a_latch_outlives_stages_and_the_run_until_a_person_rearms(tmp_path: Path, start):
+    first = start(tmp_path, settings=BUSY)
+    memory = first.attach()
+    assert command(first, "kill").returncode == 0
+    for name in ("risk", "executor"):
+        row = memory.process(name)
+        before = row.pid
+        os.kill(before, signal.SIGKILL)
+        wait_until(
+            lambda row=row, before=before: (
+                row.pid != before
+                and row.state in (ProcessState.READY, ProcessState.RUNNING)
+                and memory.control.halt_reason == 0
+            ),
+            10.0,
+            f"{name} is back",
+        )
+        assert is_latched(memory.control)
+    memory.close()
+    first.interrupt()
+    assert first.process.returncode == 0, first.explain()
+
+    second = start(tmp_path, settings=BUSY)
+    memory = second.attach()
+    counters = memory.counters
+    wait_until(lambda: counters.get("risk.rejected_halted") > 0, 40.0, "a refused signal")
+    assert counters.get("risk.accepted") == counters.get("executor.sent") == 0
+    told = command(second, "rearm", "--confirm", "yes")
+    assert told.returncode == 0 and told.stdout.count("a person ran make kill") == 1, told.stdout
+    wait_until(lambda: counters.get("risk.accepted") > 0, 40.0, "entries again")
+    memory.close()
+    second.interrupt()
+    assert second.process.returncode == 0, second.explain()
+    assert "latched since an earlier run" in second.errors
+
+
+def test_fault_40_a_cancel_all_that_leaves_orders_is_repeated(tmp_path: Path, start, venue):
+    pipeline = start(tmp_path, settings=(*venue.settings, *BUSY, "scalping.signal_threshold=0.99"))
+    memory = pipeline.attach()
+    kill_everything(memory)
+    memory.close()
+    load_the_account(venue)
+    venue.fault(name="cancel_all_partial", keep=1, count=0)
+    done = command(pipeline, "kill")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert venue.orders() == [] and len(venue.stops()) == 1
+    pipeline.end()
+
+
+def test_kill_of_what_does_not_run_says_so(tmp_path: Path, start):
+    pipeline = start(tmp_path, "--duration", "0.5")
+    pipeline.finish()
+    done = command(pipeline, "kill")
+    assert done.returncode == 1
+    assert done.stderr.startswith("error: not running:") and done.stderr.count("\n") == 1
