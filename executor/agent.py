@@ -21,6 +21,7 @@ from executor.link import Link
 from executor.orders import OrderTable
 from executor.placing import Placing
 from executor.procedures import Procedure, Runner
+from executor.pulling import Puller
 from executor.reconcile import Reconciler
 from executor.resolve import Resolver
 from executor.rest import HOUSEKEEPING, Call, Rest
@@ -158,6 +159,7 @@ class Agent:
             self._limits, self._resolver, sweeper.sweep,
             lambda done: self._reconciler.measure_clock(done),
         )  # fmt: skip
+        self._puller = Puller(memory.control, table, self._placing.cancel, self._log)
         self._api = WsApi(
             self._texts, self._clock, self._timers, timeout_ns, self._placing.on_place
         )
@@ -203,6 +205,7 @@ class Agent:
         work = self._slice(time.monotonic_ns() + self._slice_ns)
         if len(self._ledger.table.ended_ids) * 2 > self._ledger.table.row_count:
             self._reconciler.confirm()
+        self._puller.look()
         now = time.monotonic_ns()
         if now >= self._status_ns:
             self._status()

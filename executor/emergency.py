@@ -22,6 +22,7 @@ from typing import Any, NamedTuple
 from config.environment import load_credentials
 from config.secret import Credentials
 from executor import venue
+from executor.algo import ALGO_ORDER, CANCEL_ALGO_ORDERS, OPEN_ALGO_ORDERS
 from executor.clock import SAMPLE_COUNT, VenueClock
 from executor.limits import retry_after_ns
 from executor.rest import Call, Rest
@@ -29,9 +30,6 @@ from executor.signing import Signer
 from executor.venue import Reply, VenueDataError, Verdict, classify, printable
 from runtime.venue_task import VenueOutcome, VenueTask
 
-OPEN_ALGO_ORDERS = "/fapi/v1/openAlgoOrders"
-ALGO_ORDER = "/fapi/v1/algoOrder"
-CANCEL_ALGO_ORDERS = "/fapi/v1/algoOpenOrders"
 EXCHANGE_INFO = "/fapi/v1/exchangeInfo"
 
 # The second look that has to agree, and the pause between rounds, which doubles.
@@ -287,9 +285,13 @@ class Emergency:
     def _pause(self, seconds: float) -> None:
         if self._wait_s > BAN_S_MAX:
             return
-        # Nobody can wake us: the venue tells nothing by itself over REST.
-        select.select([], [], [], max(seconds, self._wait_s))
+        wait(max(seconds, self._wait_s))
         self._wait_s = 0.0
+
+
+def wait(seconds: float) -> None:
+    """Let time pass: the venue tells nothing by itself over REST, so there is no event."""
+    select.select([], [], [], seconds)
 
 
 def _open_orders(body: Any, is_algo: bool) -> Iterator[OpenOrder]:
