@@ -45,6 +45,7 @@ class Guard:
         self._folder = InstanceFolder(settings.system.state_folder, settings.system.instance)
         self._venue: Venue | None = None
         self._is_trading = False
+        self._given_up: set[str] = set()
 
     def before_memory(self) -> None:
         """Keep the latches of leftover segments, before they are made anew. Raises FolderError."""
@@ -79,13 +80,17 @@ class Guard:
         reason = ""
         if crew is not None and crew.halted and self._is_trading:
             names = ", ".join(sorted(crew.halted))
-            self._keeper.trip(LatchReason.RESTART_BUDGET, names)
+            if crew.halted - self._given_up:
+                # Once for each: tripped again and again, nobody could re-arm it.
+                self._keeper.trip(LatchReason.RESTART_BUDGET, names)
+                self._given_up = set(crew.halted)
             if "feed" in crew.halted:
                 self._memory.control.flatten_requested = 1
             if self.is_headless(crew):
                 reason = f"halted: {names} kept dying"
         if self._keeper.tend() and crew is not None:
             self._memory.control.flatten_requested = 0
+            self._given_up.clear()
             crew.revive()
         return reason
 

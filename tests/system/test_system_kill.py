@@ -203,3 +203,75 @@ def test_kill_of_what_does_not_run_says_so(tmp_path: Path, start):
     done = command(pipeline, "kill")
     assert done.returncode == 1
     assert done.stderr.startswith("error: not running:") and done.stderr.count("\n") == 1
+
+
+def wear_out(pipeline: Pipeline, memory, name: str) -> None:
+    """Kill a stage whenever it is back, until the supervisor gives it up."""
+    row = memory.process(name)
+    while row.supervised_state != ProcessState.HALTED and pipeline.process.poll() is None:
+        if row.state == ProcessState.READY and segments.process_start_time(row.pid):
+            os.kill(row.pid, signal.SIGKILL)
+        wait_until(
+            lambda: (
+                row.state == ProcessState.READY
+                or row.supervised_state == ProcessState.HALTED
+                or pipeline.process.poll() is not None
+            ),
+            10.0,
+            f"{name} back or given up",
+        )
+
+
+@pytest.mark.parametrize("name", ["risk", "executor"])
+@pytest.mark.parametrize("flatten", ["true", "false"])
+def test_positions_are_not_left_alone_when_a_stage_is_given_up(
+    tmp_path: Path, start, venue, name, flatten
+):
+    pipeline = start(
+        tmp_path,
+        settings=(
+            *venue.settings, *BUSY, "scalping.signal_threshold=0.99",
+            "supervisor.restart_budget=1", f"supervisor.emergency_flatten={flatten}",
+        ),
+    )  # fmt: skip
+    memory = pipeline.attach()
+    load_the_account(venue)
+    wear_out(pipeline, memory, name)
+    memory.close()
+    assert pipeline.finish() == 1, pipeline.explain()
+    text = pipeline.explain()
+    assert "kept dying" in pipeline.errors and "make rearm" in pipeline.errors, text
+    assert venue.orders() == [], text
+    if flatten == "true":
+        assert venue.positions() == {} and venue.stops() == [], text
+    else:
+        assert list(venue.positions()) == ["ETHUSDT"] and len(venue.stops()) == 1, text
+    assert SECRET not in text
+    told = command(pipeline, "status")
+    assert told.returncode == 1 and "restart_budget, a stage kept dying" in told.stderr
+    assert f"supervisor ({name})" in told.stderr
+
+
+def test_a_rearm_gives_a_stage_that_was_given_up_another_life(tmp_path: Path, start):
+    pipeline = start(tmp_path, settings=(*BUSY, "supervisor.restart_budget=1"))
+    memory = pipeline.attach()
+    wear_out(pipeline, memory, "engine")
+    wait_until(lambda: is_latched(memory.control), 2.0, "latched")
+    accepted = memory.counters.get("risk.accepted")
+    assert command(pipeline, "rearm", "--confirm", "yes").returncode == 0
+    wait_until(lambda: memory.control.halt_reason == 0, 10.0, "entries again")
+    wait_until(lambda: memory.counters.get("risk.accepted") > accepted, 60.0, "an entry")
+    memory.close()
+    pipeline.interrupt()
+    assert pipeline.process.returncode == 0, pipeline.explain()
+
+
+def test_fault_05_supervisor_killed_its_stages_withdraw_their_orders(tmp_path: Path, start, venue):
+    pipeline = start(tmp_path, settings=(*venue.settings, *BUSY, "scalping.signal_threshold=0.99"))
+    memory = pipeline.attach()
+    load_the_account(venue)
+    kill_supervisor(memory)
+    memory.close()
+    assert venue.orders() == []
+    assert list(venue.positions()) == ["ETHUSDT"] and len(venue.stops()) == 1
+    pipeline.end()
