@@ -42,7 +42,7 @@ LIMITS = (
     ),
     Knob(
         _FILE, "risk.max_drawdown", "float", "fraction", 0.10, 0.005, 0.50,
-        "Fall of equity from its peak at which entries halt until the next start",
+        "Fall of equity from its peak at which the kill latch trips; make rearm begins a new peak",
     ),
     Knob(
         _FILE, "risk.max_stale_ms", "int", "ms", 2000, 10, 60_000,

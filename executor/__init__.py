@@ -2,7 +2,8 @@
 
 Reads the gated ring `orders` (cursor 0) and the venue's private stream; writes the gated ring
 `reports`, the order rows, and `reconciled`, `wallet_e8`, `clock_offset_ns` and `clock_ready` of the
-control record. It alone holds a key, it alone talks to the venue about orders.
+control record. It alone holds a key, it alone talks to the venue about orders; `emergency` does so
+in a process of its own when the stage cannot (make kill, the supervisor's last act).
 
 A stop that rests at the venue (STOP_MARKET) has one order id from its placing to the last fill of
 the market order that it becomes: NEW while it waits, then FILLED, or CANCELED or EXPIRED with what

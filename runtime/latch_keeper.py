@@ -64,8 +64,8 @@ class LatchKeeper:
         self._seen: list[Latch] = []
         self._note = ""
 
-    def take_over(self) -> None:
-        """Hold what an earlier run was latched by: the supervisor trips in its place."""
+    def take_over(self, since: str = "since an earlier run") -> None:
+        """Hold what the file says: the supervisor trips in the place of whoever did."""
         rows = self._folder.latches()
         if not rows:
             return
@@ -73,7 +73,7 @@ class LatchKeeper:
         trip(self._control, "supervisor", names.get(rows[0].reason, LatchReason.SUPERVISOR))
         self._seen = held(self._control)
         for row in rows:
-            self._warn(f"latched since an earlier run, no entries until make rearm: {row.text()}")
+            self._warn(f"latched {since}, no entries until make rearm: {row.text()}")
 
     def trip(self, reason: LatchReason, note: str) -> None:
         """Trip the supervisor's own latch; `note` names the stage or the error."""
@@ -85,6 +85,10 @@ class LatchKeeper:
         forget_voided(self._control, "supervisor")
         now = held(self._control)
         rearmed = bool(self._seen) and not now
+        if not now and not self._seen and self._folder.is_latched:
+            # A make kill that could not attach, being of another build, reaches us by the file.
+            self.take_over("by its file")
+            return False
         if now != self._seen or (now and not self._folder.is_latched):
             fresh = [latch for latch in now if latch not in self._seen]
             self._seen = now

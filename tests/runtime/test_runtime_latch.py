@@ -62,7 +62,11 @@ def instance(tmp_path):
     settings = load(
         env_file=None,
         environ={},
-        overrides=[f"system.instance={name}", f"system.state_folder={tmp_path}/state"],
+        overrides=[
+            f"system.instance={name}",
+            f"system.state_folder={tmp_path}/state",
+            "supervisor.kill_takeover_ms=50",
+        ],
     )
     memory = topology.create_all(name, topology.Sizes(market_queue=1024, queue=64, order_rows=8))
     yield SimpleNamespace(
@@ -168,6 +172,35 @@ def test_an_earlier_runs_latch_is_taken_over_with_its_first_reason(keep, control
     assert "2026-01-01T00:00:00Z by risk" in made.told[0]
     made.keeper.tend()
     assert len(folder.latches()) == 1, "it is not counted as a new one"
+
+
+def test_a_file_from_outside_trips_a_running_supervisor(keep, control, folder):
+    made = keep()
+    made.keeper.tend()
+    folder.add_latches([LatchRow("operator", "operator", "m", "2026-01-01T00:00:00Z", 5)])
+    made.keeper.tend()
+    assert [(x.writer, x.reason) for x in held(control)] == [("supervisor", LatchReason.OPERATOR)]
+    assert "latched by its file" in made.told[0] and len(made.told) == 1
+    made.keeper.tend()
+    assert len(made.told) == 1 and len(folder.latches()) == 1
+    # make rearm: the file first, then the stamp, whatever turn of the supervisor comes between.
+    folder.forget_latches()
+    made.keeper.tend()
+    control.rearm_ns = time.monotonic_ns()
+    assert made.keeper.tend() is True
+    made.keeper.tend()
+    assert held(control) == [] and not folder.is_latched
+
+
+def test_kill_of_an_instance_of_another_build_goes_by_the_file(instance, capsys):
+    instance.folder.write_venue(VENUE)
+    header = instance.memory.parts["control"].header
+    header.layout_hash += 1
+    asked: list = []
+    assert kill(instance.settings, answering(VenueOutcome(), asked), flatten=False) == 0
+    header.layout_hash -= 1
+    assert "layout differs" in capsys.readouterr().out
+    assert asked and instance.folder.is_latched and not is_latched(instance.memory.control)
 
 
 def test_the_latches_of_leftover_segments_are_kept(instance):
