@@ -3,7 +3,9 @@
 Reads `market` (broadcast, with a cursor of its own) and observes `reports` (inventory). Writes
 `signals` (gated by risk) and asks the feed for books through `book_request`; nobody else writes
 either. Its state is a pure function of the events it has read: times are the venue's, and the same
-events give the same bits live, in replay and through `UltraScalpingEngine`.
+events give the same bits live, in replay and through `UltraScalpingEngine`. It outlives the
+process: an engine that was killed goes on with the next event; only the symbol whose event was
+under way starts cold, and is silent until it is warm (restart.py).
 
 What it drops, and where that is counted: events of unknown symbols, bad prices or times far before
 the symbol's clock (`refused`); level changes of a book that is not valid; entries while cooling

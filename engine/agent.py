@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import time
+from typing import Any
 
 from engine.parameters import fill_parameters
 from engine.reasoning import render, strategy_name
+from engine.reasons import StartReason
 from engine.state import PARAMETERS, PARAMETERS_OFFSET, prepare
 from runtime.stage import StageContext
 from shm.records import SIGNAL
@@ -36,7 +38,7 @@ class Agent:
         self._troubles = dict.fromkeys(TROUBLES, 0)
 
     def on_start(self) -> None:
-        """Start cold: all books invalid and asked for, nothing known, silent until warm."""
+        """Start cold, or go on where a killed predecessor stopped: see restart.py."""
         context, memory = self._context, self._memory
         if context.restarted:
             recovered = context.kernels.ring_recover(memory.ring("signals"))
@@ -54,6 +56,8 @@ class Agent:
         engine.market_cursor = MARKET_CURSOR["engine"]
         fill_parameters(PARAMETERS.at(self._address + PARAMETERS_OFFSET), context.settings)
         context.kernels.engine_start(self._address, int(context.restarted))
+        if context.restarted:
+            self._log_restart(engine)
         self._logged = self._signals.tail
         self._troubles = self._read_troubles()
         self._next_status_ns = time.monotonic_ns() + self._status_ns
@@ -74,6 +78,14 @@ class Agent:
     def on_close(self) -> None:
         """Log where things stand; the memory is the supervisor's."""
         self._log_status()
+
+    def _log_restart(self, engine: Any) -> None:
+        reasons = [StartReason(engine.start_reasons[n]) for n in range(engine.symbol_count)]
+        cold = [n for n, reason in enumerate(reasons) if reason != StartReason.WARM]
+        self._log.info("goes on", warm=len(reasons) - len(cold), cold=len(cold))
+        for index in cold:
+            symbol, reason = self._context.symbols[index], reasons[index].name.lower()
+            self._log.warning("symbol starts cold", symbol=symbol, reason=reason)
 
     def _log_signals(self) -> None:
         ring, tail = self._signals, self._signals.tail

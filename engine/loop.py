@@ -11,15 +11,13 @@ from engine.events import (
     engine_at,
     event_at,
     fill_signal,
-    forget_best,
-    request_book,
     signal_at,
     state_at,
     symbol_state,
     take_event,
-    withdraw_book,
 )
 from engine.inventory import note_report
+from engine.restart import begin_event, end_event, join_again, start
 from engine.state import ENGINE
 from runtime.clocks import mono_ns
 from runtime.waits import arm, block, disarm, found_work, ring_doorbell, should_block
@@ -28,7 +26,7 @@ from shm.compiled import export, kernel
 from shm.histograms import count, record_value
 from shm.records import MARKET_EVENT, SIGNAL, USER_STRATEGY_FIRST, Strategy
 from shm.ring_layout import RING
-from shm.rings import EMPTY, LAPPED, claim, newest, publish, read_broadcast, rejoin
+from shm.rings import EMPTY, LAPPED, claim, newest, publish, read_broadcast
 from shm.views import view_of
 
 ring_at = view_of(RING)
@@ -39,7 +37,6 @@ EVENT_SIZE = MARKET_EVENT.size
 SIGNAL_SIZE = SIGNAL.size
 
 EVENTS = counters.offset("engine.events")
-LAPS = counters.offset("engine.laps")
 SIGNALS = counters.offset("engine.signals")
 # The counters of the strategies stand side by side, in the order of their codes.
 SIGNALS_BUILT_IN = counters.offset("engine.signals_momentum") - 8 * int(Strategy.MOMENTUM)
@@ -83,20 +80,6 @@ def _publish_signal(engine: int, event: int) -> None:
 
 
 @kernel
-def _join_again(engine: int) -> None:
-    # Loop bound: symbols. What was missed is unknown: no book is whole, no comparison holds.
-    view = engine_at(engine)
-    view.market_position = rejoin(view.market, view.market_cursor)
-    count(view.counters, LAPS, 1)
-    for symbol in range(view.symbol_count):
-        withdraw_book(engine, symbol)
-        request_book(engine, symbol)
-        state = symbol_state(engine, symbol)
-        forget_best(state)
-        state_at(state).event_count = 0
-
-
-@kernel
 def _ring_feed(engine: int) -> None:
     view = engine_at(engine)
     if view.requests_rung != view.requests_made:
@@ -111,18 +94,27 @@ def _read_market(engine: int) -> int:
     view = engine_at(engine)
     event = engine + EVENT_OFFSET
     read = 0
+    origin_ns = 0
     while read < BATCH:
         found = read_broadcast(view.market, view.market_position, event)
         if found == EMPTY:
             break
         read += 1
         if found == LAPPED:
-            _join_again(engine)
+            join_again(engine)
+            origin_ns = 0
             continue
+        # Invariant: killed between the two marks, the successor makes this symbol cold and does
+        # not care whether the position had moved on; killed outside, the event was taken or not.
+        begin_event(engine, event_at(event).symbol)
         view.market_position += 1
         count(view.counters, EVENTS, 1)
         if take_event(engine, event) != 0:
             _publish_signal(engine, event)
+        end_event(engine)
+        origin_ns = event_at(event).origin_ns
+    if origin_ns != 0:
+        view.read_origin_ns = origin_ns
     _ring_feed(engine)
     return read
 
@@ -226,34 +218,34 @@ def engine_process_many(
     written = 0
     for index in range(event_count):
         event = events_address + index * EVENT_SIZE
+        begin_event(engine, event_at(event).symbol)
         count(view.counters, EVENTS, 1)
-        if take_event(engine, event) == 0:
-            continue
-        view.signal_id += 1
-        _count_signal(engine, event)
-        if written < capacity:
-            slot = signals_address + written * SIGNAL_SIZE
-            fill_signal(engine, event, slot, event_at(event).origin_ns)
-            signal_at(slot).sequence = view.signal_id
-        written += 1
+        if take_event(engine, event) != 0:
+            view.signal_id += 1
+            _count_signal(engine, event)
+            if written < capacity:
+                slot = signals_address + written * SIGNAL_SIZE
+                fill_signal(engine, event, slot, event_at(event).origin_ns)
+                signal_at(slot).sequence = view.signal_id
+            written += 1
+        end_event(engine)
     return written
 
 
 @export(2)
 def engine_start(engine: int, has_predecessor: int) -> int:
-    """Join the market at its newest record and ask for all books; return the position.
+    """Begin cold, or go on where a predecessor was killed; return the position in the market ring.
 
     Args:
-        engine: address of ENGINE.
-        has_predecessor: 1 follows the reports from where the one before stopped, 0 from the newest.
+        engine: address of ENGINE, its rings named; see restart.py.
+        has_predecessor: 1 when another process of this epoch used the memory.
 
-    Loop bound: symbols.
+    Loop bound: symbols, their books and states.
     """
     view = engine_at(engine)
-    view.market_position = newest(view.market)
-    if has_predecessor == 0:
-        view.report_position = newest(view.reports)
-    for symbol in range(view.symbol_count):
-        request_book(engine, symbol)
+    start(engine, has_predecessor)
     _ring_feed(engine)
+    # The predecessor may have published a signal and not come to wake its reader.
+    if has_predecessor != 0 and view.risk_doorbell != 0:
+        ring_doorbell(view.risk_doorbell)
     return view.market_position

@@ -39,7 +39,7 @@ def observe_trade(
     view = state_at(state)
     settings = parameters_at(parameters)
     now_ms = view.clock_ms
-    if view.trade_count == 0:
+    if view.trade_count == view.break_trade:
         view.ema_fast = float(price_tick)
         view.ema_slow = float(price_tick)
         view.grid_bucket = now_ms // BUCKET_MS

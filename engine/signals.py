@@ -81,7 +81,7 @@ def score_momentum(state: int) -> None:
     r = p₀ / p₂ − 1; z = r / √(variance × max(age of the oldest of the three, 1 s)).
     """
     view = state_at(state)
-    if view.trade_count < 3 or view.weight_60 <= 0.0:
+    if view.trade_count - view.break_trade < 3 or view.weight_60 <= 0.0:
         return
     oldest = (view.trade_count - 3) & TRADE_MASK
     before = view.trade_tick[oldest]
@@ -181,7 +181,8 @@ def score_ema_cross(state: int, parameters: int) -> None:
     z = (fast / slow − 1) / √(variance × 1 s).
     """
     view = state_at(state)
-    if view.trade_count < parameters_at(parameters).ema_slow_span or view.weight_60 <= 0.0:
+    seen = view.trade_count - view.break_trade
+    if seen < parameters_at(parameters).ema_slow_span or view.weight_60 <= 0.0:
         return
     distance = (view.ema_fast - view.ema_slow) / view.ema_slow
     _note(state, EMA_CROSS, soft_sign(distance / math.sqrt(view.variance)))

@@ -1,8 +1,8 @@
 """The engine's state: what it keeps per symbol, its parameters, and where all of it lies.
 
 The stage's segment holds, one after another: ENGINE, then a SYMBOL_STATE per symbol, then a BOOK
-per symbol. ENGINE and the signal ids and inventories in it outlive the process; everything else is
-made anew from the events that follow a start.
+per symbol. All of it outlives the process but the addresses and parameters at the front of ENGINE,
+which are written anew at each start. See restart.py for what a restarted engine makes of it.
 """
 
 from __future__ import annotations
@@ -83,6 +83,7 @@ SYMBOL_STATE = Record(
         Field("refused_run", "i64", "count", "engine", "events far before the clock, in a row"),
         Field("event_count", "i64", "count", "engine", "evaluated since the state was cold"),
         Field("trade_count", "i64", "count", "engine", "trades since the state was cold"),
+        Field("break_trade", "i64", "count", "engine", "of these, before the last lap bridged"),
         Field("trade_tick", "i64", "ticks", "engine", "prices by trade & 3", TRADE_RING),
         Field("trade_ms", "i64", "ms, venue", "engine", "their times", TRADE_RING),
         Field("last_tick", "i64", "ticks", "engine", "price of the last trade"),
@@ -179,17 +180,28 @@ ENGINE = Record(
         Field("feed_doorbell", "i64", "address", "agent", "0 = nobody answers book requests"),
         Field("risk_doorbell", "i64", "address", "agent", "rung after a signal"),
         Field("market_cursor", "i64", "index", "agent", "where its laps are counted"),
-        Field("market_position", "i64", "position", "engine", "next market event to read"),
         Field("requests_made", "i64", "count", "engine", "book requests since its start"),
         Field("requests_rung", "i64", "count", "engine", "of these, the feed was woken for"),
         Field("parameters", "u8", "PARAMETERS", "agent", "", PARAMETERS.size, align=64),
+        Field("start_reasons", "i64", "StartReason", "engine", "by symbol", SYMBOL_COUNT_MAX),
         Field("event", "u8", "MARKET_EVENT", "engine", "event copied", MARKET_EVENT.size, align=64),
         Field("report", "u8", "REPORT", "engine", "report copied", REPORT.size, align=64),
         Field("signal", "u8", "SIGNAL", "engine", "result of engine_process", SIGNAL.size),
         # From here on: kept when the stage is started again within an epoch.
         Field("signal_id", "i64", "id", "engine", "of the last signal", align=64),
+        Field("applying", "i64", "index + 1", "engine", "symbol of the event under way; 0 = none"),
+        Field("market_position", "i64", "position", "engine", "next market event to read"),
+        Field("read_origin_ns", "i64", "ns, monotonic", "engine", "of an event read of late"),
+        Field("kept_symbols", "i64", "count", "engine", "symbols whose state is kept"),
         Field("report_position", "i64", "position", "engine", "next report to look at"),
         Field("reports_missed", "i64", "count", "engine", "times the reports overtook it"),
+        # What a report under way has changed of the tables below, as it was before.
+        Field("undo_symbol", "i64", "index + 1", "engine", "of a report under way; 0 = none"),
+        Field("undo_inventory", "i64", "lots", "engine", "of that symbol"),
+        Field("undo_foreign_id", "i64", "id", "engine", "of that symbol"),
+        Field("undo_row", "i64", "row", "engine", "of its order in the tables of fills"),
+        Field("undo_order_id", "i64", "id", "engine", "that the row held"),
+        Field("undo_lot", "i64", "lots", "engine", "that the row held"),
         Field("inventories", "i64", "lots", "engine", "signed sum of fills", SYMBOL_COUNT_MAX),
         Field("foreign_ids", "i64", "id", "engine", "last fill not ours", SYMBOL_COUNT_MAX),
         Field("fill_order_ids", "i64", "id", "engine", "by order & 1023", FILL_ROWS),
@@ -218,23 +230,21 @@ def book_address(engine_address: int, symbol_count: int, index: int) -> int:
 
 
 def prepare(engine_address: int, symbol_count: int, keep: bool) -> Any:
-    """Lay out a cold state and return the ENGINE record in place; rings are still to be named.
+    """Return the ENGINE record in place with its addresses; rings are still to be named.
 
     Args:
         engine_address: `state_size` bytes, 64-byte aligned, zeroed unless `keep`.
         symbol_count: symbols.
-        keep: a predecessor of this epoch used the memory: its signal ids and inventories stay, its
-            books and means go. They may be torn.
+        keep: a predecessor of this epoch used the memory: what it knew stays, and `engine_start`
+            judges it. Without it the state is laid out cold.
     """
     if keep:
         ctypes.memset(engine_address, 0, KEPT_OFFSET)
-        size = symbol_count * (SYMBOL_STATE.size + BOOK.size)
-        ctypes.memset(engine_address + ENGINE.size, 0, size)
     engine = ENGINE.at(engine_address)
     engine.symbol_count = symbol_count
     engine.symbol_states = symbol_state_address(engine_address, 0)
     engine.books = book_address(engine_address, symbol_count, 0)
-    for index in range(symbol_count):
+    for index in range(0 if keep else symbol_count):
         book = book_address(engine_address, symbol_count, index)
         for is_ask in range(2):
             side = BOOK_SIDE.at(book + SIDES_OFFSET + is_ask * SIDE_SIZE)

@@ -81,6 +81,9 @@ def _move_grid(state: int, now_ms: int) -> None:
     passed = bucket - view.grid_bucket
     if passed <= 0:
         return
+    if view.trade_count == view.break_trade:
+        # What traded while nothing was read is unknown: the grid begins with the next trade.
+        return
     for back in range(min(passed, GRID_SIZE)):
         view.grid_tick[(bucket - back) & GRID_MASK] = view.last_tick
     view.grid_bucket = bucket

@@ -69,6 +69,8 @@ COUNTERS: tuple[Counter, ...] = (
     Counter("engine", "refused", "events refused: unknown symbol, bad price, time backwards"),
     Counter("engine", "reports", "reports observed"),
     Counter("engine", "invalidations", "books made invalid"),
+    Counter("engine", "warm_symbols", "symbols that went on where a killed engine stopped"),
+    Counter("engine", "cold_symbols", "symbols torn or not whole then, which began cold"),
     Counter("risk", "events", "market events read"),
     Counter("risk", "laps", "times the market ring overtook risk"),
     Counter("risk", "signals", "signals read"),

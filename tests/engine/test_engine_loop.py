@@ -60,8 +60,10 @@ class Log:
 class Stage:
     """An engine agent on an instance of its own."""
 
+    settings = SETTINGS
+
     def __init__(self, market_queue: int = 8192, queue: int = 64) -> None:
-        state = {"engine": state_size(SETTINGS, len(SYMBOLS))}
+        state = {"engine": state_size(self.settings, len(SYMBOLS))}
         sizes = topology.Sizes(market_queue, queue, 16, state)
         self.memory = topology.create_all(f"tengine{os.getpid()}", sizes)
         self.log = Log()
@@ -78,7 +80,7 @@ class Stage:
         # The endpoints and the core are none of the engine's business.
         context: Any = StageContext
         self.context = context(
-            "engine", SETTINGS, self.memory, kernels, self.log, SYMBOLS, None, None,
+            "engine", self.settings, self.memory, kernels, self.log, SYMBOLS, None, None,
             WaitStrategy.BLOCK, restarted=restarted,
         )  # fmt: skip
         self.agent = Agent(self.context)
@@ -240,26 +242,37 @@ def test_inventory_is_the_signed_sum_of_fills_however_often_they_come(stage: Sta
     assert RING.at(stage.memory.ring("reports")).head_0 == 0, "the executor is not held back"
 
 
-def test_restart_keeps_ids_and_inventory_and_is_cold(stage: Stage) -> None:
+def test_restart_goes_on_with_ids_inventory_and_the_next_event(stage: Stage) -> None:
     stage.send(market(24, 5_000))
     report(stage, order_id=1, symbol=0, side=1, fill_lot=3, filled_lot=3)
     stage.run()
-    before = stage.engine.signal_id
+    before, position = stage.engine.signal_id, stage.engine.market_position
     assert before > 0
     ring = RING.at(stage.memory.ring("signals"))
     tail = ring.tail
-    ring.tail = tail - 1  # died between the sequence and the tail
+    ring.tail = tail - 1  # died between the sequence and the tail,
+    stage.engine.applying = 2  # so the event is not marked as done
     report(stage, order_id=1, symbol=0, side=1, fill_lot=1, filled_lot=4)
-    stage.send(market(24, 300))
+    sent = market(24, 300)
+    sent["venue_ns"] += 600_000_000_000
+    stage.send(sent)
+    bell = DOORBELL.at(stage.memory.doorbell("risk"))
+    rung = bell.word
     stage.start(restarted=True)
     assert ring.tail == tail
-    assert stage.wanted(0) == 2
-    assert stage.engine.market_position == RING.at(stage.memory.ring("market")).tail
+    assert bell.word >= rung
+    assert [stage.wanted(index) for index in range(2)] == [1, 2], "only the torn book is asked for"
+    assert stage.engine.market_position == position
+    assert ("info", "goes on", {"warm": 1, "cold": 1}) in stage.log.lines
+    torn = {"symbol": SYMBOLS[1], "reason": "torn"}
+    assert ("warning", "symbol starts cold", torn) in stage.log.lines
+    base = stage.memory.state("engine")
+    states = [SYMBOL_STATE.at(symbol_state_address(base, n)) for n in range(2)]
+    assert states[0].trade_count > 0
+    assert (states[1].event_count, states[1].trade_count) == (0, 0)
     stage.run()
     assert stage.engine.inventories[0] == 4
-    assert stage.engine.signal_id == before
-    state = SYMBOL_STATE.at(symbol_state_address(stage.memory.state("engine"), 0))
-    assert (state.event_count, state.trade_count) == (0, 0)
+    assert stage.engine.signal_id >= before
 
 
 def test_agent_logs_signals_and_says_once_what_is_missing(stage: Stage) -> None:
