@@ -32,8 +32,7 @@ from runtime.venue_task import VenueOutcome, VenueTask
 
 EXCHANGE_INFO = "/fapi/v1/exchangeInfo"
 
-# The second look that has to agree, and the pause between rounds, which doubles.
-CONFIRM_S = 0.25
+# The pause between rounds, which doubles.
 PAUSE_S, PAUSE_S_MAX = 0.1, 2.0
 # Beyond this a ban is not waited for: a person has to use another way to the venue.
 BAN_S_MAX = 60.0
@@ -106,7 +105,7 @@ class Emergency:
                     looks_clear += 1
                     if looks_clear == 2:
                         break
-                    self._pause(CONFIRM_S)
+                    self._pause(self._task.confirm_s)
                     continue
                 looks_clear = 0
                 self._act(look)

@@ -111,7 +111,8 @@ class Guard:
             self._is_trading = False
             return
         assert self._venue is not None
-        task = task_of(self._settings, self._venue, self._settings.supervisor.emergency_flatten)
+        flatten = self._settings.supervisor.emergency_flatten
+        task = task_of(self._settings, self._venue, flatten, self._memory)
         if clear_in_child(task, self._clear_venue, self._log, self._warn):
             self._is_trading = False
 

@@ -20,13 +20,10 @@ from config.venues import EMBEDDED, ORDER_VENUE, order_endpoints
 from runtime.instance_folder import FolderError, InstanceFolder, LatchRow, Venue
 from runtime.latch_keeper import row_of
 from runtime.preparation import BAD_INPUT, FAILED, PipelineError
-from runtime.venue_task import ClearVenue, VenueOutcome, task_of
+from runtime.venue_task import ClearVenue, VenueOutcome, open_statuses, task_of
 from shm import segments, topology
 from shm.latch_table import MEANINGS, Latch, LatchReason, held, trip
-from shm.records import TERMINAL_STATUS_MIN, OrderFlag
-from shm.tables import ORDER_ROW
 
-RISK_REDUCING = int(OrderFlag.EXIT) | int(OrderFlag.REDUCE_ONLY)
 # Shared memory has no event for somebody from outside: it is looked at so often.
 LOOK_S = 0.01
 CONFIRMATION = "yes"
@@ -69,7 +66,7 @@ def kill(settings: Settings, clear_venue: ClearVenue, flatten: bool) -> int:
     if venue.exchange_pid and not segments.is_alive(venue.exchange_pid, venue.exchange_start):
         print("the embedded exchange has ended, and its account with it: nothing is open")
         return 0
-    outcome = clear_venue(task_of(settings, venue, flatten), print)
+    outcome = clear_venue(task_of(settings, venue, flatten, memory), print)
     for line in outcome_lines(outcome, flatten):
         print(line)
     if outcome.failure:
@@ -238,10 +235,4 @@ def _pidfd(row: Any) -> int | None:
 
 def _is_withdrawn(memory: topology.SharedMemory, flatten: bool) -> bool:
     """Return whether no order that adds risk has not ended, and with `flatten` all is flat."""
-    if flatten and memory.control.open_position_count:
-        return False
-    for index in range(memory.order_row_count):
-        row = ORDER_ROW.at(memory.order_rows + index * ORDER_ROW.size)
-        if row.order_id and row.status < TERMINAL_STATUS_MIN and not row.flags & RISK_REDUCING:
-            return False
-    return True
+    return not (flatten and memory.control.open_position_count) and not open_statuses(memory)

@@ -11,6 +11,12 @@ from dataclasses import dataclass, field
 
 from config.settings import Settings
 from runtime.instance_folder import Venue
+from shm.records import TERMINAL_STATUS_MIN, OrderFlag, OrderStatus
+from shm.tables import ORDER_ROW
+from shm.topology import SharedMemory
+
+CONFIRM_S = 0.25
+RISK_REDUCING = int(OrderFlag.EXIT) | int(OrderFlag.REDUCE_ONLY)
 
 
 @dataclass(frozen=True)
@@ -22,6 +28,8 @@ class VenueTask:
     attempts_max: int
     timeout_s: float
     recv_window_ms: int
+    # Between the two looks that have to agree: an order under way may arrive in between.
+    confirm_s: float = CONFIRM_S
 
 
 @dataclass
@@ -46,12 +54,38 @@ class VenueOutcome:
 ClearVenue = Callable[[VenueTask, Callable[[str], None]], VenueOutcome]
 
 
-def task_of(settings: Settings, venue: Venue, flatten: bool) -> VenueTask:
-    """Return the task with the settings' patience."""
+def open_statuses(memory: SharedMemory) -> set[int]:
+    """Return the statuses of orders that could add risk and have not ended, by the order table.
+
+    Loop bound: the rows of the table.
+    """
+    rows = (
+        ORDER_ROW.at(memory.order_rows + index * ORDER_ROW.size)
+        for index in range(memory.order_row_count)
+    )
+    return {
+        row.status
+        for row in rows
+        if row.order_id and row.status < TERMINAL_STATUS_MIN and not row.flags & RISK_REDUCING
+    }
+
+
+def task_of(
+    settings: Settings, venue: Venue, flatten: bool, memory: SharedMemory | None
+) -> VenueTask:
+    """Return the task with the settings' patience.
+
+    When the table holds an order whose fate nobody knows, the second look comes after the time in
+    which the venue could still accept it.
+    """
+    in_doubt = {int(OrderStatus.SENDING), int(OrderStatus.UNKNOWN)}
+    is_in_doubt = memory is not None and bool(open_statuses(memory) & in_doubt)
+    recv_window_s = settings.venue.recv_window_ms / 1000
     return VenueTask(
         venue,
         flatten,
         settings.supervisor.kill_attempts,
         settings.venue.request_timeout_ms / 1000,
         settings.venue.recv_window_ms,
+        CONFIRM_S + (recv_window_s if is_in_doubt else 0.0),
     )

@@ -122,6 +122,13 @@ def clear(venue: MemoryVenue, flatten: bool = False, attempts: int = 6):
     return outcome, told
 
 
+def test_the_second_look_waits_as_long_as_the_task_says(venue, no_pauses):
+    task = VenueTask(Venue("sim", "http://127.0.0.1:9", SYMBOLS), False, 3, 1.0, 5000, 5.25)
+    made = Emergency(task, Credentials(Secret("key"), Secret("secret")), print)
+    made._rest = venue
+    assert made.run().is_clear and no_pauses == [5.25]
+
+
 def test_nothing_open_takes_two_looks_and_no_cancel(venue):
     outcome, told = clear(venue)
     assert outcome.is_clear and told == []

@@ -17,10 +17,11 @@ from runtime.instance_folder import FolderError, InstanceFolder, LatchRow, Venue
 from runtime.kill_command import kill, rearm
 from runtime.latch_keeper import LatchKeeper, adopt_leftovers
 from runtime.preparation import PipelineError
-from runtime.venue_task import VenueOutcome
+from runtime.venue_task import VenueOutcome, task_of
 from shm import topology
 from shm.latch_table import LatchReason, held, is_latched, trip
-from shm.tables import CONTROL
+from shm.records import OrderFlag, OrderStatus
+from shm.tables import CONTROL, ORDER_ROW
 
 VENUE = Venue("testnet", "http://127.0.0.1:9", ("BTCUSDT",))
 
@@ -293,3 +294,21 @@ def test_rearm_shows_why_and_wants_a_person(instance, monkeypatch, capsys, confi
 def test_rearm_of_nothing_says_so(instance, capsys):
     assert rearm(instance.settings, "yes") == 0
     assert capsys.readouterr().out.startswith("nothing is latched")
+
+
+@pytest.mark.parametrize(
+    ("status", "flags", "confirm_s"),
+    [
+        (OrderStatus.SENDING, 0, 5.25),
+        (OrderStatus.UNKNOWN, 0, 5.25),
+        (OrderStatus.SENDING, int(OrderFlag.REDUCE_ONLY), 0.25),
+        (OrderStatus.NEW, 0, 0.25),
+        (OrderStatus.FILLED, 0, 0.25),
+    ],
+)
+def test_an_order_in_doubt_is_waited_for(instance, status, flags, confirm_s):
+    row = ORDER_ROW.at(instance.memory.order_rows)
+    row.order_id, row.status, row.flags = 7, int(status), flags
+    task = task_of(instance.settings, VENUE, False, instance.memory)
+    assert task.confirm_s == confirm_s
+    assert task_of(instance.settings, VENUE, False, None).confirm_s == 0.25
