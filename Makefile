@@ -18,6 +18,13 @@ JSON ?=
 # make kill: yes = close the positions as well; make rearm: yes = do not ask at the terminal
 FLATTEN ?=
 CONFIRM ?=
+# make trades: which round trips (SINCE: a time or an age such as 2h), rows of the table, CSV file or -
+SYMBOL ?=
+STRATEGY ?=
+SINCE ?=
+RUN ?=
+LAST ?=
+CSV ?=
 # make logs: which process (none = all)
 S ?= *
 # make evaluate: CAPTURE as above; JSON as above; where the plots go besides (none = no plots)
@@ -25,10 +32,12 @@ PLOTS ?=
 
 RUN_OPTIONS := $(if $(DURATION),--duration $(DURATION)) $(if $(MARKET),--market $(MARKET)) \
 	$(if $(CAPTURE),--capture $(CAPTURE)) $(if $(SPEED),--speed $(SPEED))
+TRADE_OPTIONS := $(foreach name,SYMBOL STRATEGY SINCE RUN LAST CSV,$(if $($(name)),\
+	--$(shell echo $(name) | tr A-Z a-z)=$($(name))))
 SET_OPTIONS := $(foreach pair,$(SET),--set '$(pair)')
 
 .DEFAULT_GOAL := help
-.PHONY: exchange help run status stop kill rearm logs test test-clients bench bench-shm bench-exchange \
+.PHONY: exchange help run status trades stop kill rearm logs test test-clients bench bench-shm bench-exchange \
 	bench-engine build evaluate lint docs lock clean-shm clean
 
 help: ## show the targets
@@ -55,6 +64,9 @@ run: $(VENV)/.runtime ## start the pipeline: DURATION= MARKET= CAPTURE= SPEED= S
 status: $(VENV)/.runtime ## show each process of the running instance
 	@$(PY) supervisor.py status $(SET_OPTIONS)
 
+trades: $(VENV)/.runtime ## show round trips and profit: SYMBOL= STRATEGY= SINCE= RUN= LAST= CSV=
+	@$(PY) supervisor.py trades $(TRADE_OPTIONS) $(SET_OPTIONS)
+
 stop: $(VENV)/.runtime ## stop the running instance in order
 	@$(PY) supervisor.py stop $(SET_OPTIONS)
 
@@ -64,9 +76,9 @@ kill: $(VENV)/.runtime ## latch: only what reduces risk passes; withdraw orders,
 rearm: $(VENV)/.runtime ## show what is latched, and let entries through again: CONFIRM=yes or a typed word
 	@$(PY) supervisor.py rearm $(if $(CONFIRM),--confirm '$(CONFIRM)') $(SET_OPTIONS)
 
-logs: ## follow the logs: all, or S=feed|engine|risk|executor|supervisor|exchange
-	@case '$(S)' in '*'|feed|engine|risk|executor|supervisor|exchange) ;; \
-		*) echo 'error: S must be feed, engine, risk, executor, supervisor or exchange: S=$(S)' >&2; \
+logs: ## follow the logs: all, or S=feed|engine|risk|executor|supervisor|exchange|ledger
+	@case '$(S)' in '*'|feed|engine|risk|executor|supervisor|exchange|ledger) ;; \
+		*) echo 'error: S must be feed, engine, risk, executor, supervisor, exchange or ledger: S=$(S)' >&2; \
 		exit 2;; esac; \
 	mkdir -p logs && if [ '$(S)' != '*' ]; then touch logs/$(S).log; fi; tail -n 20 -F logs/$(S).log
 

@@ -30,17 +30,14 @@ from runtime.command_line import LOG_FOLDER, main_with
 from runtime.crew import Crew
 from runtime.guard import Guard
 from runtime.instance_folder import Venue
-from runtime.placement import StagePlacement
+from runtime.ledger_process import LedgerProcess
 from runtime.preparation import FAILED, PipelineError
 from runtime.signal_watch import SignalWatch
-from runtime.stage import StageContext
 from shm.segments import process_start_time
-from shm.tables import DOORBELL, STAGES, HaltReason, ProcessState
+from shm.tables import STAGES, HaltReason, ProcessState
 from shm.topology import SharedMemory
 
 EXCHANGE_MODES = ("sim", "capture", "paper")
-# Stages that wait in epoll are woken through an eventfd, the others through a futex.
-EVENT_FD_STAGES = ("feed", "executor")
 TICK_S = 0.05
 STARTING_TICK_S = 0.005
 # Shares of supervisor.stop_timeout_s: flattening, closing the stages; the rest ends the exchange.
@@ -73,6 +70,7 @@ class Supervisor:
         self._memory: SharedMemory | None = None
         self.exchange: embedded.EmbeddedExchange | None = None
         self.crew: Crew | None = None
+        self.ledger: LedgerProcess | None = None
         self._pss: int | None = None
         self._events_seen = 0
         self._signals = SignalWatch()
@@ -168,42 +166,37 @@ class Supervisor:
             if warning:
                 self._warn(warning)
         agents = {name: importlib.import_module(f"{name}.agent").Agent for name in STAGES}
-        contexts = {name: self._context(name, plan.stages[name]) for name in STAGES}
+        contexts = {
+            name: preparation.stage_context(
+                name, place, settings, self.memory, self.kernels, self._symbols, self._embedded,
+                self.log_folder,
+            )
+            for name, place in plan.stages.items()
+        }  # fmt: skip
+        self.ledger = LedgerProcess(
+            self.memory, self.kernels, settings, self._symbols, self.log_folder, self.log,
+            lambda: logs.make_logger("ledger", self.log_folder), self._warn,
+        )  # fmt: skip
         if settings.optimization.MEMORY_OPTIMIZATION:
             # Frozen objects are never visited by a child's collector, so their pages stay shared.
             gc.collect()
             gc.freeze()
         crew = Crew(self.memory, contexts, agents, plan.stages, settings, self.log, self._warn)
         self.crew = crew
+        # It opens its file while the stages start; entries wait for it.
+        self.ledger.start()
         for name in STAGES:
             crew.spawn(name)
             self._wait_ready(crew, name)
+        self.ledger.wait_until_open(
+            lambda: self.step(STARTING_TICK_S), settings.supervisor.ready_timeout_s
+        )
         crew.allow_entries()
         self._guard.allow()
         self._identity = preparation.identity(settings, self._symbols, self.kernels.mode)
         told = " ".join(f"{key}={value}" for key, value in self._identity.items() if value)
         self.log.info("running", **self._identity)
         self.say(f"running: {told}; Ctrl-C or make stop ends it")
-
-    def _context(self, name: str, place: StagePlacement) -> StageContext:
-        event_fd = -1
-        if name in EVENT_FD_STAGES:
-            event_fd = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
-            DOORBELL.at(self.memory.doorbell(name)).event_fd = event_fd
-        venue = self.settings.venue
-        return StageContext(
-            name=name,
-            settings=self.settings,
-            memory=self.memory,
-            kernels=self.kernels,
-            log=logs.make_logger(name, self.log_folder),
-            symbols=self._symbols,
-            market_endpoints=market_endpoints(venue, self._embedded),
-            order_endpoints=order_endpoints(venue, self._embedded),
-            wait_strategy=place.wait,
-            core=place.core,
-            event_fd=event_fd,
-        )
 
     def _wait_ready(self, crew: Crew, name: str) -> None:
         deadline = time.monotonic() + self.settings.supervisor.ready_timeout_s
@@ -235,6 +228,8 @@ class Supervisor:
             self.memory.process("supervisor").heartbeat_ns = time.monotonic_ns()
         if self.crew is not None:
             self.crew.tend()
+        if self.ledger is not None:
+            self.ledger.tend()
         reason = self._guard.tend(self.crew)
         if reason and not self.ended:
             self.ended = reason
@@ -336,6 +331,8 @@ class Supervisor:
         """End whatever still runs and remove the segments."""
         if self.crew is not None:
             self.crew.kill()
+        if self.ledger is not None:
+            self.ledger.finish()
         if self.exchange:
             timeout_s = self.settings.supervisor.stop_timeout_s * (1 - CLOSE_SHARE)
             self.exchange.stop(timeout_s)

@@ -10,7 +10,9 @@ from config import (
 )
 from config.knob import FILES, TYPES, Knob
 
-_SYSTEM_SECTIONS = ("system", "performance", "venue", "exchange", "supervisor", "optimization")
+_SYSTEM_SECTIONS = (
+    "system", "performance", "venue", "exchange", "supervisor", "trades", "optimization",
+)  # fmt: skip
 
 KNOBS: tuple[Knob, ...] = (
     *knobs_trading.KNOBS,

@@ -127,6 +127,26 @@ SUPERVISOR = (
     ),
 )  # fmt: skip
 
+TRADES = (
+    Knob(
+        _FILE, "trades.ledger", "bool", "", True,
+        meaning="Write every order, fill and round trip to trades.sqlite (make trades)",
+    ),
+    Knob(
+        _FILE, "trades.folder", "str", "", "",
+        pattern=r"[^\x00-\x1f\x7f]{0,4000}", pattern_meaning="a path without control characters",
+        meaning="Folder of trades.sqlite; empty = beside the logs of the instance",
+    ),
+    Knob(
+        _FILE, "trades.write_interval_ms", "int", "ms", 250, 10, 10_000,
+        "Interval between two transactions of the ledger",
+    ),
+    Knob(
+        _FILE, "trades.halt_when_unwritable", "bool", "", True,
+        meaning="No new entries while the ledger cannot be written; exits and cancels go on",
+    ),
+)  # fmt: skip
+
 
 def _level(name: str, default: bool, meaning: str) -> Knob:
     return Knob(_FILE, f"optimization.{name}", "bool", "", default, meaning=meaning)
@@ -180,4 +200,4 @@ OPTIMIZATION = (
     ),
 )  # fmt: skip
 
-KNOBS = SYSTEM + PERFORMANCE + SUPERVISOR + OPTIMIZATION
+KNOBS = SYSTEM + PERFORMANCE + SUPERVISOR + TRADES + OPTIMIZATION

@@ -201,6 +201,15 @@ class Supervisor(NamedTuple):
     emergency_flatten: bool
 
 
+class Trades(NamedTuple):
+    """Section `trades`."""
+
+    ledger: bool
+    folder: str
+    write_interval_ms: int
+    halt_when_unwritable: bool
+
+
 class Optimization(NamedTuple):
     """Section `optimization`."""
 
@@ -231,6 +240,7 @@ class Settings(NamedTuple):
     venue: Venue
     exchange: Exchange
     supervisor: Supervisor
+    trades: Trades
     optimization: Optimization
 
     def flat(self) -> dict[str, object]:

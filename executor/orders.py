@@ -136,6 +136,7 @@ class OrderTable:
         row.side = order.side
         row.flags = order.flags
         row.reason = order.reason
+        row.strategy = order.strategy
         row.error_code = row.queries = 0
         row.order_id = order.order_id
         self.open_ids.add(order.order_id)

@@ -129,6 +129,7 @@ def _open_order(context: int, slot: int, symbol: int, role: int, now_ns: int) ->
     record.role = role
     order = order_at(slot)
     order.order_id = order_id
+    order.signal_id = 0
     order.symbol = symbol
     order.action = PLACE
     order.written_ns = now_ns
@@ -146,6 +147,7 @@ def _close_order(context: int, slot: int, read_ns: int) -> None:
     record.quantity_lot = order.quantity_lot
     record.side = order.side
     record.reason = order.reason
+    order.strategy = position_at(position_address(context, order.symbol)).strategy
     stamps = stamps_at(view.stamps)
     stamps.order_ns[header.order_count & (STAMP_COUNT - 1)] = order.written_ns
     header.order_count += 1
@@ -188,6 +190,7 @@ def write_entry(
     state.entry_tick = limit_tick
     order = order_at(slot)
     order.origin_ns = cause.origin_ns
+    order.signal_id = cause.signal_id
     order.expires_ns = now_ns + settings.time_to_live_ns
     order.position_id = row.position_id
     order.price_tick = limit_tick

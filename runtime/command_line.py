@@ -1,4 +1,4 @@
-"""The command line of the supervisor: run, status, stop, kill, rearm, clean-shm."""
+"""The command line of the supervisor: run, status, trades, stop, kill, rearm, clean-shm."""
 
 from __future__ import annotations
 
@@ -21,6 +21,7 @@ from runtime import status
 from runtime.instance_folder import FolderError, InstanceFolder
 from runtime.kernels import KernelError
 from runtime.kill_command import kill, rearm
+from runtime.ledger_process import ledger_path
 from runtime.preparation import BAD_INPUT, FAILED, PipelineError
 from runtime.venue_task import ClearVenue
 from shm import segments, topology
@@ -78,6 +79,17 @@ def parser() -> argparse.ArgumentParser:
     commands.choices["rearm"].add_argument(
         "--confirm", default="", metavar="yes", help="do not ask a person at the terminal"
     )
+    trades = commands.add_parser("trades", help="show the round trips of the trade ledger")
+    for option, meaning in (
+        ("symbol", "only of this symbol"),
+        ("strategy", "only of this strategy"),
+        ("since", "only after this time, or of that age: 2026-01-31T08:00, 30m, 2h, 7d"),
+        ("run", "only of the run with this epoch, or last"),
+        ("csv", "write CSV to a file, or - for the screen"),
+    ):
+        trades.add_argument(f"--{option}", default="", help=meaning)
+    trades.add_argument("--last", type=int, default=20, help="rows of the table")
+    trades.add_argument("--log-folder", type=Path, help="of the run, as given to it")
     for command in commands.choices.values():
         command.add_argument(
             "--set", action="append", default=[], metavar="PATH=VALUE", help="override one setting"
@@ -124,6 +136,8 @@ def main_with(
         if options.command == "run":
             folder = options.log_folder or log_folder(settings.system.instance)
             return _run(make_supervisor(settings, options.duration, folder))
+        if options.command == "trades":
+            return _trades(settings, options)
         return {
             "status": _status,
             "stop": _stop,
@@ -233,6 +247,24 @@ def _cpu_watch(memory: topology.SharedMemory) -> dict[str, Callable[[], float | 
             look(process)  # the first look starts the interval
             watched[name] = partial(look, process)
     return watched
+
+
+def _trades(settings: Settings, options: argparse.Namespace) -> int:
+    import sqlite3  # here, because only the ledger's process and this command have a use for it
+
+    from runtime import trade_report
+    from runtime.trade_table import LedgerError
+
+    if options.last < 1:
+        raise PipelineError(f"LAST must be positive: LAST={options.last}", BAD_INPUT)
+    folder = options.log_folder or log_folder(settings.system.instance)
+    try:
+        path = ledger_path(settings, folder)
+        return trade_report.report(path, *trade_report.arguments_of(options))
+    except trade_report.ReportError as error:
+        return _say_error(str(error), BAD_INPUT)
+    except (sqlite3.Error, LedgerError) as error:
+        return _say_error(f"cannot read the ledger: {error}", FAILED)
 
 
 def _stop(settings: Settings) -> int:

@@ -15,13 +15,18 @@ from pathlib import Path
 import requests
 
 from config.settings import Settings
-from runtime import instruments, kernels
+from config.venues import Endpoints, market_endpoints, order_endpoints
+from runtime import instruments, kernels, logs
 from runtime.kernels import Kernels
+from runtime.placement import StagePlacement
+from runtime.stage import StageContext
 from shm import segments, topology
 from shm.fields import CACHE_LINE
-from shm.tables import HaltReason, ProcessState
+from shm.tables import DOORBELL, HaltReason, ProcessState
 
 BAD_INPUT, FAILED = 2, 1
+# Stages that wait in epoll are woken through an eventfd, the others through a futex.
+EVENT_FD_STAGES = ("feed", "executor")
 
 
 class PipelineError(RuntimeError):
@@ -140,6 +145,36 @@ def create_memory(
             row.start_time = segments.process_start_time(pid)
             row.supervised_state = int(ProcessState.RUNNING)
     return memory
+
+
+def stage_context(
+    name: str,
+    place: StagePlacement,
+    settings: Settings,
+    memory: topology.SharedMemory,
+    built: Kernels,
+    symbols: tuple[str, ...],
+    embedded: Endpoints | None,
+    log_folder: Path,
+) -> StageContext:
+    """Return what a stage is given; its doorbell gets an eventfd where it waits in epoll."""
+    event_fd = -1
+    if name in EVENT_FD_STAGES:
+        event_fd = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
+        DOORBELL.at(memory.doorbell(name)).event_fd = event_fd
+    return StageContext(
+        name=name,
+        settings=settings,
+        memory=memory,
+        kernels=built,
+        log=logs.make_logger(name, log_folder),
+        symbols=symbols,
+        market_endpoints=market_endpoints(settings.venue, embedded),
+        order_endpoints=order_endpoints(settings.venue, embedded),
+        wait_strategy=place.wait,
+        core=place.core,
+        event_fd=event_fd,
+    )
 
 
 def fill_symbols(

@@ -12,7 +12,7 @@ from typing import Any
 
 from runtime.wait_layout import WaitStrategy
 from shm.latch_table import held as latches
-from shm.tables import STAGES, HaltReason, ProcessState
+from shm.tables import PROCESSES, STAGES, HaltReason, ProcessState
 from shm.topology import SharedMemory
 
 E8 = 1e-8
@@ -120,7 +120,7 @@ def process_table(
     header = ("process", "pid", "core", "node", "wait", "state", "beat ms", "work/s")
     rows: list[tuple[str, ...]] = [(*header, "p50 µs", "p99 µs", "CPU %", "PSS MiB", "restarts")]
     now = time.monotonic_ns()
-    for name in (*STAGES, "supervisor", "exchange"):
+    for name in PROCESSES:
         row = memory.process(name)
         if row.pid == 0:
             continue

@@ -14,7 +14,7 @@ from shm.records import STRATEGY_COUNT_MAX, USER_STRATEGY_FIRST
 
 BLOCK_COUNT_MAX = 128  # counters per owner
 BLOCK_SIZE = BLOCK_COUNT_MAX * 8
-OWNERS = ("feed", "engine", "risk", "executor", "supervisor")
+OWNERS = ("feed", "engine", "risk", "executor", "supervisor", "ledger")
 
 
 @dataclass(frozen=True)
@@ -134,6 +134,16 @@ COUNTERS: tuple[Counter, ...] = (
     Counter("executor", "ring_full", "reports that waited because the ring was full"),
     Counter("supervisor", "restarts", "stages started again"),
     Counter("supervisor", "halts", "times trading was halted"),
+    Counter("ledger", "orders", "orders written to the trade ledger"),
+    Counter("ledger", "fills", "fills written to it"),
+    Counter("ledger", "round_trips", "round trips closed in it"),
+    Counter("ledger", "duplicates", "fills that it had already"),
+    Counter("ledger", "lost_records", "ring records that were overwritten before it read them"),
+    Counter("ledger", "repaired_orders", "orders and sums taken from the executor's rows instead"),
+    Counter("ledger", "batches", "transactions committed"),
+    Counter("ledger", "batch_us_max", "longest transaction, in microseconds"),
+    Counter("ledger", "failures", "transactions that failed and were tried again"),
+    Counter("ledger", "blocked", "1 = it cannot be written now"),
 )
 
 

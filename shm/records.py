@@ -205,6 +205,7 @@ ORDER = Record(
         Field("expires_ns", "i64", "ns, monotonic", "risk", "not sent after this; 0 = never stale"),
         Field("order_id", "i64", "id", "risk", "counts up from 1 within an epoch"),
         Field("position_id", "i64", "id", "risk", "the position it opens or reduces"),
+        Field("signal_id", "i64", "id", "risk", "the signal an entry came from; 0 = none"),
         Field("price_tick", "i64", "ticks", "risk", "limit or trigger price; 0 = none"),
         Field("quantity_lot", "i64", "lots", "risk", "quantity"),
         Field("reference_tick", "i64", "ticks", "risk", "opposite best price at the decision"),
@@ -215,6 +216,7 @@ ORDER = Record(
         Field("side", "i8", "+1 buy, -1 sell", "risk", "direction"),
         Field("flags", "u8", "OrderFlag", "risk", "reduce-only, exit"),
         Field("reason", "u8", "OrderReason", "risk", "why it was written"),
+        Field("strategy", "u8", "Strategy", "risk", "whose position it opens or reduces"),
         Field("sequence", "i64", "position + 1", "risk", "written last", closing=True),
     ],
 )

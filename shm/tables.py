@@ -11,7 +11,7 @@ from shm.fields import CACHE_LINE_PAIR, Field, Record
 from shm.records import SYMBOL_COUNT_MAX
 
 STAGES = ("feed", "engine", "risk", "executor")
-PROCESSES = (*STAGES, "supervisor", "exchange")
+PROCESSES = (*STAGES, "supervisor", "exchange", "ledger")
 SYMBOL_NAME_SIZE = 24
 
 
@@ -36,6 +36,7 @@ class HaltReason(IntEnum):
     RESTART_BUDGET = 3  # a stage is not started again
     STOPPING = 4
     VENUE = 6  # the venue is not reconciled, or its user stream is down
+    LEDGER = 7  # the trade ledger cannot be written
 
 
 SEGMENT_HEADER = Record(
@@ -197,6 +198,7 @@ ORDER_ROW = Record(
         Field("side", "i8", "+1 buy, -1 sell", "executor", "direction"),
         Field("flags", "u8", "OrderFlag", "executor", "as in the order"),
         Field("reason", "u8", "OrderReason", "executor", "as in the order"),
+        Field("strategy", "u8", "Strategy", "executor", "as in the order"),
         Field("error_code", "i32", "venue code", "executor", "of a rejection"),
         Field("queries", "i32", "count", "executor", "times the venue was asked about it"),
     ],

@@ -85,7 +85,7 @@ def test_no_two_things_share_an_address(memory):
     assert len(set(places)) == len(places)
     for name in PROCESSES:
         memory.process(name).pid = PROCESSES.index(name) + 1
-    assert [memory.process(name).pid for name in PROCESSES] == [1, 2, 3, 4, 5, 6]
+    assert [memory.process(name).pid for name in PROCESSES] == [1, 2, 3, 4, 5, 6, 7]
 
 
 def test_sizes_are_as_asked(memory):
