@@ -115,7 +115,7 @@ evaluate: $(VENV)/.dev ## judge the signals on recordings: CAPTURE= JSON= PLOTS=
 lint: $(VENV)/.dev ## check style, types and generated files
 	@$(PY) -m ruff check .
 	@$(PY) -m ruff format --check --quiet .
-	@$(PY) -m mypy $(PACKAGES) supervisor.py bench
+	@$(PY) -m mypy $(PACKAGES) supervisor.py bench examples
 	@$(PY) -m config --check
 	@$(PY) docs/generate.py --check
 

@@ -23,6 +23,7 @@ from typing import Any
 
 from config.loader import load
 from config.settings import Settings
+from config.strategies import user_strategy_names
 from config.venues import Endpoints, market_endpoints, order_endpoints
 from executor.emergency import clear_venue
 from runtime import embedded, logs, placement, preparation, status
@@ -140,6 +141,7 @@ class Supervisor:
                 log_file,
                 self.settings.supervisor.ready_timeout_s,
                 self.kernels.mode,
+                self.kernels.path,
             )
         except embedded.ExchangeError as error:
             raise PipelineError(str(error), error.exit_code) from error
@@ -321,7 +323,8 @@ class Supervisor:
         while self.crew.pids and time.monotonic() < started + total_s * CLOSE_SHARE:
             self._wait_for_signal(STARTING_TICK_S)
             self.crew.reap_closing()
-        return status.summary(memory, self._pss, self.ended)
+        names = user_strategy_names(self.settings)
+        return status.summary(memory, self._pss, self.ended, names)
 
     def _ring_all(self) -> None:
         for name in STAGES:

@@ -85,6 +85,12 @@ def strategy_name(code: int, settings: Settings) -> str:
     return strategy_names(settings).get(code, f"strategy_{code}")
 
 
+def user_strategy_names(settings: Settings) -> tuple[str, ...]:
+    """Return the names of the users' strategies in the order of their codes."""
+    rows = read_rows(settings.signals.user_strategies)
+    return tuple(row.name for code, (_, row) in rows.items() if code >= USER_STRATEGY_FIRST)
+
+
 def read_rows(user_modules: Sequence[str]) -> dict[int, tuple[str, StrategyRow]]:
     """Return module and row of every strategy by code; `kernel` is left None.
 
@@ -172,7 +178,7 @@ def _keywords(call: ast.Call, module: str) -> dict[str, ast.expr]:
 def _literal(node: ast.expr, name: str, module: str) -> Any:
     try:
         return ast.literal_eval(node)
-    except ValueError:
+    except (ValueError, TypeError, SyntaxError):
         text = f"{name} must be a literal: {ast.unparse(node)}"
     raise ConfigError(KEY, f"{module}: {text}")
 

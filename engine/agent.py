@@ -5,8 +5,9 @@ from __future__ import annotations
 import time
 from typing import Any
 
+from config.strategies import strategies_of
 from engine.parameters import fill_parameters
-from engine.reasoning import render, strategy_name
+from engine.reasoning import label_of, render
 from engine.reasons import StartReason
 from engine.state import PARAMETERS, PARAMETERS_OFFSET, prepare
 from runtime.stage import StageContext
@@ -32,6 +33,7 @@ class Agent:
         self._run = context.kernels.engine_run
         self._cycle_ns = context.cycle_ns
         self._signals = RING.at(context.memory.ring("signals"))
+        self._strategies = strategies_of(context.settings)
         self._logged = 0
         self._status_ns = context.settings.performance.status_interval_s * S_NS
         self._next_status_ns = 0
@@ -101,9 +103,9 @@ class Agent:
                 "signal",
                 id=signal.signal_id,
                 symbol=symbol,
-                strategy=strategy_name(signal.strategy),
+                strategy=label_of(signal.strategy, self._strategies),
                 side=signal.side,
-                reasoning=render(signal, symbol),
+                reasoning=render(signal, symbol, self._strategies),
             )
         self._logged = tail
 

@@ -14,11 +14,13 @@ from typing import Any
 
 from config.loader import load as load_settings
 from config.settings import Settings
+from config.strategies import strategies_of
 from engine.book_layout import PRICE_TICK_MAX, QUANTITY_LOT_MAX
 from engine.parameters import fill_parameters
-from engine.reasoning import render, strategy_name
+from engine.reasoning import render
 from engine.state import ENGINE, PARAMETERS, PARAMETERS_OFFSET, prepare, state_size
 from runtime import kernels as kernel_library
+from runtime.user_strategies import choose
 from shm import counters
 from shm.records import MARKET_EVENT, SIGNAL, SYMBOL_COUNT_MAX, EventFlag, EventKind, Factor
 from shm.tables import BOOK_REQUEST
@@ -47,15 +49,16 @@ class Signal:
     venue_ns: int
 
 
-def _engine_kernels() -> Any:
+def _engine_kernels(strategies: Sequence[str]) -> Any:
     try:
-        return kernel_library.load("ahead")
+        return kernel_library.load("ahead", strategies=strategies)
     except kernel_library.KernelError as error:
         # Without a C compiler the same functions are compiled in this process.
-        return _jit_kernels(str(error))
+        return _jit_kernels(str(error), strategies)
 
 
-def _jit_kernels(reason: str) -> Any:
+def _jit_kernels(reason: str, strategies: Sequence[str]) -> Any:
+    choose(strategies)
     from engine import loop
 
     return kernel_library.Kernels(
@@ -84,6 +87,7 @@ class UltraScalpingEngine:
 
     Raises:
         ValueError: no symbol, too many, one twice, or a step that is not positive and finite.
+        ChoiceError: there is no C compiler, and this process compiles other strategies already.
     """
 
     def __init__(
@@ -104,7 +108,9 @@ class UltraScalpingEngine:
         self._tick_sizes = {k: _positive(v, "tick size") for k, v in (tick_sizes or {}).items()}
         self._lot_sizes = {k: _positive(v, "lot size") for k, v in (lot_sizes or {}).items()}
         chosen = settings if settings is not None else load_settings()
-        self._kernels = kernels if kernels is not None else _engine_kernels()
+        self._strategies = strategies_of(chosen)
+        user_strategies = chosen.signals.user_strategies
+        self._kernels = kernels if kernels is not None else _engine_kernels(user_strategies)
         self._memory, self._address = _aligned(state_size(chosen, len(self.symbols)))
         self._engine = prepare(self._address, len(self.symbols), keep=False)
         self._blocks = [_aligned(counters.AREA_SIZE), _aligned(BOOK_REQUEST.size * len(symbols))]
@@ -223,11 +229,11 @@ class UltraScalpingEngine:
         return Signal(
             symbol=symbol,
             signal_type="BUY" if record.side > 0 else "SELL",
-            strategy=strategy_name(record.strategy),
+            strategy=self._strategies[record.strategy].label,
             strength=record.strength,
             confidence=record.confidence,
             confirmations=record.confirmations,
-            reasoning=render(record, symbol),
+            reasoning=render(record, symbol, self._strategies),
             volatility=record.volatility,
             scores={f.name.lower(): record.scores[int(f)] for f in Factor},
             venue_ns=record.venue_ns,

@@ -1,10 +1,15 @@
-"""A signal as a sentence for people, from its factor bits and scores."""
+"""A signal as a sentence for people, from its factor bits, its scores and its hints.
+
+Rendered when a line is logged or a signal is handed to Python, never where signals are made.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
-from shm.records import Factor, Strategy
+from config.strategies import KnownStrategy
+from shm.records import ExitRule, Factor
 
 _SIDES = {1: "buy", -1: "sell"}
 # What a factor says when its score is positive, and when it is negative.
@@ -19,6 +24,14 @@ _WORDS = {
     Factor.SPREAD: ("spread favours a rise", "spread favours a fall"),
 }
 assert set(_WORDS) == set(Factor)
+_EXITS = {
+    ExitRule.PLAIN: "by the configured trailing stop",
+    ExitRule.TRAIL_RISK: "by a stop that trails at half the initial risk",
+    ExitRule.RETURN_TO_MEAN: "at a return to the mean, tick {mean_tick}, plus a profit",
+    ExitRule.IMBALANCE: "when the imbalance of the best prices has turned",
+}
+assert set(_EXITS) == set(ExitRule)
+MINUTE_MS = 60_000
 
 
 def _phrases(signal: Any, bits: int) -> str:
@@ -30,23 +43,44 @@ def _phrases(signal: Any, bits: int) -> str:
     )
 
 
-def strategy_name(code: int) -> str:
+def _duration(ms: int) -> str:
+    return f"{ms // MINUTE_MS} min" if ms and ms % MINUTE_MS == 0 else f"{ms / 1000:g} s"
+
+
+def _leaving(signal: Any) -> str:
+    most = f" to {_duration(signal.hold_ms_max)}" if signal.hold_ms_max else " or longer"
+    text = f"held {_duration(signal.hold_ms_min)}{most}, left "
+    text += _EXITS[ExitRule(signal.exit_rule)].format(mean_tick=signal.mean_tick)
+    for name, fraction in (("stop", signal.stop_pct), ("target", signal.target_pct)):
+        text += f", {name} {fraction:.2%}" if fraction else ""
+    return text
+
+
+def label_of(code: int, strategies: Mapping[int, KnownStrategy]) -> str:
     """Return a strategy as people write it: "mean reversion"."""
-    return Strategy(code).name.lower().replace("_", " ")
+    return strategies[code].label if code in strategies else f"strategy {code}"
 
 
-def render(signal: Any, symbol: str) -> str:
+def render(signal: Any, symbol: str, strategies: Mapping[int, KnownStrategy]) -> str:
     """Return a SIGNAL record as a sentence.
+
+    It names strategy, side, symbol, strength, confidence, what triggered it, which factors speak
+    for and against it with their scores, and how long and by what the position is to be held.
 
     Args:
         signal: SIGNAL structure.
         symbol: name of its symbol.
+        strategies: as `config.strategies.strategies_of` returns them.
     """
+    trigger = ""
+    if signal.strategy in strategies:
+        factor = strategies[signal.strategy].trigger
+        words = factor.name.lower().replace("_", " ")
+        trigger = f"triggered by {words} ({signal.scores[int(factor)]:+.2f}); "
     agreeing = _phrases(signal, signal.agreeing) or "nothing"
-    opposing = _phrases(signal, signal.opposing)
-    against = f"; against it: {opposing}" if opposing else ""
+    opposing = _phrases(signal, signal.opposing) or "nothing"
     return (
-        f"{strategy_name(signal.strategy)} {_SIDES[signal.side]} {symbol}, "
-        f"strength {signal.strength:.2f}, confidence {signal.confidence:.0%}: "
-        f"{agreeing}{against}"
+        f"{label_of(signal.strategy, strategies)} {_SIDES[signal.side]} {symbol}, "
+        f"strength {signal.strength:.2f}, confidence {signal.confidence:.0%}: {trigger}"
+        f"for it: {agreeing}; against it: {opposing}; {_leaving(signal)}"
     )

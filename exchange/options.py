@@ -39,6 +39,7 @@ class Options:
     seed: int
     regime: str
     kernels: str
+    kernel_library: str
     upstream_rest: str
     upstream_stream: str
     upstream_depth: str
@@ -150,6 +151,7 @@ def _add_market(parser: argparse.ArgumentParser) -> None:
     add("--rate", default=str(RATE_DEFAULT), help="mean flow events per second and symbol")
     add("--regime", default=REGIME_DEFAULT, choices=tuple(CHAINS), help="of the synthetic market")
     add("--kernels", default="ahead", choices=("ahead", "jit"), help="how the book is compiled")
+    add("--kernel-library", default="", help="a built library to load, with --kernels ahead")
     add("--capture", nargs="+", type=Path, default=[], metavar="FILE", help="recordings, gzip")
     add("--speed", default="1", help="a positive number, or max: as fast as clients read")
     add("--upstream-rest", default="", metavar="URL", help="REST of the venue that live mirrors")
@@ -174,6 +176,7 @@ def parse_options(argv: list[str]) -> Options:
         seed=given.seed,
         regime=given.regime,
         kernels=given.kernels,
+        kernel_library=given.kernel_library,
         upstream_rest=_upstream(given, "upstream_rest", "http"),
         upstream_stream=_upstream(given, "upstream_stream", "ws"),
         upstream_depth=given.upstream_depth,

@@ -9,6 +9,7 @@ import os
 import signal
 import sys
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any, cast
 
 import orjson
@@ -46,7 +47,7 @@ from exchange.trading.liquidation import ForcedOrderStream, Liquidator
 from exchange.trading.register import Register
 from exchange.trading.rounds import Rounds
 from exchange.trading.user_events import UserEvents
-from runtime.kernels import KernelError, Kernels, is_built, load
+from runtime.kernels import KernelError, Kernels, is_built, load, load_library
 
 ROUND_S = 1.0  # marks, funding and margin are looked at once a second
 INTERRUPTED = 130  # the exit code of a Ctrl-C before there is anything to close
@@ -189,9 +190,12 @@ def prepare_kernels(options: Options) -> Kernels | None:
     """
     if options.market != "synthetic":
         return None
-    if options.kernels == "ahead" and not is_built():
+    is_given = options.kernels == "ahead" and options.kernel_library
+    if options.kernels == "ahead" and not is_given and not is_built():
         structlog.get_logger().info("building_kernels", text="once, this takes about a minute")
     try:
+        if is_given:
+            return load_library(Path(options.kernel_library))
         return load(options.kernels)
     except KernelError as error:
         raise StartError(f"cannot load the kernels: {error}") from error

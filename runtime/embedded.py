@@ -68,7 +68,11 @@ class EmbeddedExchange:
 
 
 def command_line(
-    settings: Settings, log_file: Path, ready_fd: int, kernel_mode: str = "ahead"
+    settings: Settings,
+    log_file: Path,
+    ready_fd: int,
+    kernel_mode: str = "ahead",
+    library: str = "",
 ) -> list[str]:
     """Return the command that starts the exchange; it holds no secret."""
     exchange = settings.exchange
@@ -90,13 +94,19 @@ def command_line(
         command += ["--market", "synthetic", "--symbols", ",".join(settings.trading.symbols)]
         command += ["--seed", str(exchange.seed), "--rate", str(exchange.rate)]
         command += ["--regime", exchange.regime, "--kernels", kernel_mode]
+        if library:
+            command += ["--kernel-library", library]
     return command
 
 
 def start(
-    settings: Settings, log_file: Path, timeout_s: float, kernel_mode: str = "ahead"
+    settings: Settings,
+    log_file: Path,
+    timeout_s: float,
+    kernel_mode: str = "ahead",
+    library: str = "",
 ) -> EmbeddedExchange:
-    """Start the exchange and wait until it listens; `kernel_mode` is that of the run.
+    """Start the exchange and wait until it listens; the kernels are those of the run.
 
     Raises:
         ExchangeError: it ended or said nothing in time; the message is its own last line.
@@ -107,7 +117,7 @@ def start(
     environment["EXCHANGE_API_SECRET"] = EMBEDDED_API_SECRET
     try:
         process = subprocess.Popen(
-            command_line(settings, log_file, write_fd, kernel_mode),
+            command_line(settings, log_file, write_fd, kernel_mode, library),
             cwd=ROOT,
             env=environment,
             stdin=subprocess.DEVNULL,

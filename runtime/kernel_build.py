@@ -9,6 +9,7 @@ it slower, so dead-code elimination is the only pass.
 This module imports numba and every stage's kernels; it runs in a process of its own:
 
     python -m runtime.kernel_build OUTPUT.so|OUTPUT.o [--cpu host|x86-64-v3] MODULE...
+        [--strategy MODULE]...
 
 An object file holds the exports of a few modules: `runtime.kernels` builds several side by side,
 one process each, and links them.
@@ -30,6 +31,7 @@ import llvmlite.binding as llvm
 from numba import types
 
 from runtime.kernels import link
+from runtime.user_strategies import choose
 from shm.compiled import CACHE_VARIABLE, EXPORTS, Export
 
 
@@ -147,10 +149,12 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("modules", nargs="+")
     parser.add_argument("--cpu", default="host")
     parser.add_argument("--compiler", default="cc")
+    parser.add_argument("--strategy", action="append", default=[], help="module of a user's")
     options = parser.parse_args(arguments)
     started = time.monotonic()
     # IR is not available for functions that numba loads from its disk cache: compile without one.
     os.environ.pop(CACHE_VARIABLE, None)
+    choose(options.strategy)
     if options.output.suffix == ".o":
         manifest = compile_object(options.output, options.modules, options.cpu)
     else:

@@ -6,6 +6,8 @@
 The library's name carries a hash over every kernel source, the versions of numba and llvmlite, and
 the CPU it is for: when one of them changes, another file is built. Each group's object file is kept
 under the hash of that group's own sources, so a change compiles the groups it touches and no other.
+A user's strategies (`signals.user_strategies`) are sources of the group that imports the engine's
+registry: with others, another library is built.
 Nothing here imports numba unless "jit" is asked for.
 """
 
@@ -24,9 +26,11 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from types import SimpleNamespace
+
+from runtime.user_strategies import ChoiceError, choose
 
 ROOT = Path(__file__).resolve().parent.parent
 BUILD_FOLDER = ROOT / ".build"
@@ -51,6 +55,7 @@ KERNEL_MODULES = tuple(name for group in KERNEL_GROUPS for name in group)
 BUILDS_KEPT = 3
 FAILURE_LINES_MAX = 10  # of a failed build's output, for people
 BUILDER_MODULE = "runtime.kernel_build"
+REGISTRY_MODULE = "engine.strategies.registry"
 BASELINE_CPU = "x86-64-v3"
 _IMPORT = re.compile(r"^(?:from ([\w.]+) import (\([^)]*\)|[^\n]*)|import ([\w.]+))", re.MULTILINE)
 _NAME = re.compile(r"\w+")
@@ -78,11 +83,14 @@ def _cpu_identity() -> str:
     return platform.machine() + "|".join(lines)
 
 
-def source_files(modules: tuple[str, ...] | None = None) -> list[Path]:
+def source_files(
+    modules: Sequence[str] | None = None, strategies: Sequence[str] = ()
+) -> list[Path]:
     """Return the sources that make up kernels: what the modules import, transitively.
 
     Args:
         modules: names of kernel modules; None for all of them.
+        strategies: modules of users' strategies; they count where the registry does.
 
     Read from the text, because importing them would load numba into a trading process. Modules
     that only Python runs (agents, wires) do not change the library.
@@ -90,22 +98,35 @@ def source_files(modules: tuple[str, ...] | None = None) -> list[Path]:
     found: set[Path] = set()
     waiting = [*(KERNEL_MODULES if modules is None else modules), BUILDER_MODULE]
     while waiting:
-        path = ROOT / (waiting.pop().replace(".", "/") + ".py")
+        name = waiting.pop()
+        path = _source_file(name)
         if path in found or not path.is_file():
             continue
         found.add(path)
+        if name == REGISTRY_MODULE:
+            waiting += strategies
         for module, names, plain in _IMPORT.findall(path.read_text()):
             waiting.append(module or plain)
             waiting += [f"{module}.{name}" for name in _NAME.findall(names)]
     return sorted(found)
 
 
-def build_hash(cpu: str = "host", modules: tuple[str, ...] | None = None) -> int:
+def _source_file(module: str) -> Path:
+    return ROOT / (module.replace(".", "/") + ".py")
+
+
+def build_hash(
+    cpu: str = "host", modules: Sequence[str] | None = None, strategies: Sequence[str] = ()
+) -> int:
     """Return 63 bits over sources, numba, llvmlite, Python and the CPU the library is for."""
     digest = hashlib.sha256()
-    for path in source_files(modules):
+    sources = source_files(modules, strategies)
+    for path in sources:
         digest.update(f"{path.relative_to(ROOT)}\0".encode())
         digest.update(path.read_bytes())
+    if _source_file(REGISTRY_MODULE) in sources:
+        # Their order is that of their codes.
+        digest.update("\0".join(strategies).encode())
     for name in ("numba", "llvmlite"):
         digest.update(importlib.metadata.version(name).encode())
     digest.update(sys.version.encode())
@@ -122,25 +143,29 @@ def compiler() -> str:
     return ""
 
 
-def library_path(cpu: str = "host") -> Path:
-    """Return where the library for the current sources and CPU belongs."""
-    return BUILD_FOLDER / f"kernels-{build_hash(cpu):016x}.so"
+def library_path(cpu: str = "host", strategies: Sequence[str] = ()) -> Path:
+    """Return where the library for the current sources, strategies and CPU belongs."""
+    return BUILD_FOLDER / f"kernels-{build_hash(cpu, None, strategies):016x}.so"
 
 
-def is_built(cpu: str = "host") -> bool:
+def is_built(cpu: str = "host", strategies: Sequence[str] = ()) -> bool:
     """Return whether that library is there, with its manifest."""
-    path = library_path(cpu)
+    path = library_path(cpu, strategies)
     return path.exists() and path.with_suffix(".json").exists()
 
 
-def ensure_built(cpu: str = "host") -> Path:
+def ensure_built(cpu: str = "host", strategies: Sequence[str] = ()) -> Path:
     """Return the library for the current sources and CPU, building it if it is not there.
+
+    Args:
+        cpu: "host" or an LLVM CPU name.
+        strategies: modules of users' strategies, in the order of their codes.
 
     Raises:
         KernelError: there is no C compiler, or the build failed; the message holds its output.
     """
-    path = library_path(cpu)
-    if is_built(cpu):
+    path = library_path(cpu, strategies)
+    if is_built(cpu, strategies):
         return path
     linker = compiler()
     if not linker:
@@ -149,10 +174,10 @@ def ensure_built(cpu: str = "host") -> Path:
     # Several processes may miss the library at once: one builds it, the others wait for that.
     with (path.parent / "lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        if is_built(cpu):
+        if is_built(cpu, strategies):
             return path
         with tempfile.TemporaryDirectory(dir=path.parent) as folder:
-            objects = _compile_groups(Path(folder), cpu)
+            objects = _compile_groups(Path(folder), cpu, strategies)
             link(objects, Path(folder), path, linker)
     _forget_old(path.parent.glob("kernels-*.so"), BUILDS_KEPT, {path})
     parts_kept = BUILDS_KEPT * len(KERNEL_GROUPS)
@@ -160,17 +185,19 @@ def ensure_built(cpu: str = "host") -> Path:
     return path
 
 
-def _compile_groups(folder: Path, cpu: str) -> list[Path]:
+def _compile_groups(folder: Path, cpu: str, strategies: Sequence[str]) -> list[Path]:
     """Return every group's object file; compile those that are missing, all at the same time."""
     # Settings of numba are for whoever works on kernels, not for what trades.
     environment = {k: v for k, v in os.environ.items() if not k.startswith("NUMBA_")}
-    objects = [BUILD_FOLDER / f"part-{build_hash(cpu, group):016x}.o" for group in KERNEL_GROUPS]
+    hashes = [build_hash(cpu, group, strategies) for group in KERNEL_GROUPS]
+    objects = [BUILD_FOLDER / f"part-{number:016x}.o" for number in hashes]
     running = []
     for kept, group in zip(objects, KERNEL_GROUPS, strict=True):
         if kept.exists() and kept.with_suffix(".json").exists():
             continue
         part = folder / kept.name
         command = [sys.executable, "-m", BUILDER_MODULE, str(part), *group, "--cpu", cpu]
+        command += [f"--strategy={name}" for name in strategies]
         process = subprocess.Popen(
             command,
             cwd=ROOT,
@@ -234,24 +261,37 @@ def _forget_old(files: Iterable[Path], kept: int, needed: set[Path]) -> None:
             old.with_suffix(".json").unlink(missing_ok=True)
 
 
-def load(mode: str = "ahead", cpu: str = "host") -> Kernels:
+def load(mode: str = "ahead", cpu: str = "host", strategies: Sequence[str] = ()) -> Kernels:
     """Load the kernels.
 
     Args:
         mode: "ahead" loads the library (building it first if needed), "jit" compiles in process.
         cpu: "host" or an LLVM CPU name such as `BASELINE_CPU`.
+        strategies: modules of users' strategies, in the order of their codes.
 
     Raises:
         KernelError: unknown mode, or as `ensure_built`.
     """
     if mode == "jit":
-        return _load_jit()
+        return _load_jit(strategies)
     if mode != "ahead":
         raise KernelError(f"kernels must be ahead or jit: kernels={mode}")
-    path = ensure_built(cpu)
-    manifest: dict[str, int] = json.loads(path.with_suffix(".json").read_text())
-    library = ctypes.CDLL(str(path), use_errno=True)
-    kernels = Kernels(mode=mode, build_hash=int(path.stem.rpartition("-")[2], 16), path=str(path))
+    return load_library(ensure_built(cpu, strategies))
+
+
+def load_library(path: Path) -> Kernels:
+    """Load the kernels of a library that is there.
+
+    Raises:
+        KernelError: it is not, or it is no library of ours.
+    """
+    try:
+        manifest: dict[str, int] = json.loads(path.with_suffix(".json").read_text())
+        library = ctypes.CDLL(str(path), use_errno=True)
+    except (OSError, ValueError) as error:
+        raise KernelError(f"cannot load the kernel library: {error}") from error
+    number = int(path.stem.rpartition("-")[2], 16)
+    kernels = Kernels(mode="ahead", build_hash=number, path=str(path))
     for name, count in manifest.items():
         function = getattr(library, name)
         function.argtypes = [ctypes.c_int64] * count
@@ -260,14 +300,18 @@ def load(mode: str = "ahead", cpu: str = "host") -> Kernels:
     return kernels
 
 
-def _load_jit() -> Kernels:
+def _load_jit(strategies: Sequence[str]) -> Kernels:
+    try:
+        choose(strategies)
+    except ChoiceError as error:
+        raise KernelError(str(error)) from error
     for name in KERNEL_MODULES:
         importlib.import_module(name)
     from numba import types
 
     from shm.compiled import EXPORTS, interpreted
 
-    kernels = Kernels(mode="jit", build_hash=build_hash(), path="")
+    kernels = Kernels(mode="jit", build_hash=build_hash(strategies=strategies), path="")
     for name, entry in EXPORTS.items():
         if not interpreted():
             # Compiled before the fork, so that the stages share the result.

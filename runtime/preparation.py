@@ -90,6 +90,7 @@ def identity(settings: Settings, symbols: Sequence[str], kernel_mode: str) -> di
         "speed": settings.exchange.speed if is_capture else "",
         "symbols": ",".join(symbols),
         "kernels": kernel_mode,
+        "user_strategies": ",".join(settings.signals.user_strategies),
     }
 
 
@@ -100,15 +101,17 @@ def load_kernels(
     wanted = settings.system.kernels if settings.optimization.CPU_OPTIMIZATION else "jit"
     hardware = settings.optimization.USE_HARDWARE_ACCELERATION
     cpu = "host" if hardware else kernels.BASELINE_CPU
-    if wanted == "ahead" and not kernels.compiler() and not kernels.is_built(cpu):
+    strategies = settings.signals.user_strategies
+    is_built = kernels.is_built(cpu, strategies)
+    if wanted == "ahead" and not kernels.compiler() and not is_built:
         warn("no C compiler found: kernels are compiled in process (KERNELS=jit)")
         wanted = "jit"
     if wanted == "jit":
         say("compiling the kernels in process (every start)")
-    elif not kernels.is_built(cpu):
+    elif not is_built:
         say("building the kernels (once)")
     try:
-        return kernels.load(wanted, cpu)
+        return kernels.load(wanted, cpu, strategies)
     except kernels.KernelError as error:
         raise PipelineError(str(error), FAILED) from error
 

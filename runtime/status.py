@@ -6,7 +6,7 @@ Everything is read from shared memory and /proc; nothing here writes to either.
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -161,16 +161,22 @@ def state_text(row: Any, size: int | None) -> str:
     return ProcessState(row.state or row.supervised_state).name.lower()
 
 
-def summary(memory: SharedMemory, pss: int | None, reason: str) -> dict[str, Any]:
+def summary(
+    memory: SharedMemory, pss: int | None, reason: str, user_strategies: Sequence[str] = ()
+) -> dict[str, Any]:
     """Return the content of logs/summary.json.
 
     Args:
         memory: the instance, after its stages have closed.
         pss: proportional set size of supervisor and four stages while they ran, bytes.
         reason: why the run ended.
+        user_strategies: names of the users' strategies, in the order of their codes.
     """
     counters, control = memory.counters, memory.control
     kinds = ("momentum", "mean_reversion", "order_flow")
+    signals = {kind: counters.get(f"engine.signals_{kind}") for kind in kinds}
+    for place, name in enumerate(user_strategies, 1):
+        signals[name] = counters.get(f"engine.signals_user_{place}")
     closed = memory.process("executor").state == ProcessState.STOPPED
     exits = ("stop", "target", "partial", "trailing", "time", "reversal", "flatten")
     return {
@@ -178,7 +184,7 @@ def summary(memory: SharedMemory, pss: int | None, reason: str) -> dict[str, Any
         "duration_s": round((time.monotonic_ns() - control.started_ns) * 1e-9, 3),
         "symbol_count": control.symbol_count,
         "events": counters.get("feed.events"),
-        "signals": {kind: counters.get(f"engine.signals_{kind}") for kind in kinds},
+        "signals": signals,
         "orders": counters.get("executor.sent"),
         "fills": counters.get("executor.fills"),
         "round_trips": counters.get("risk.round_trips"),

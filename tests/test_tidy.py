@@ -27,6 +27,8 @@ ALLOWED = {
     "executor": {"shm", "config", "runtime"},
     "exchange": {"config", "runtime", "shm"},
     "supervisor": {"shm", "config", "runtime", *STAGES},
+    # Users' programs stand above the faces; nothing of ours may import them.
+    "examples": {"shm", "config", "runtime", "supervisor", *STAGES},
 }
 OURS = set(ALLOWED)
 # What a trading process must not load: compiled-side modules import numba.

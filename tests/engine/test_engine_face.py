@@ -12,6 +12,7 @@ import pytest
 
 import engine
 from config.loader import load
+from config.strategies import strategies_of
 from engine import loop
 from engine.reasoning import render
 from engine.state import SYMBOL_STATE
@@ -131,15 +132,55 @@ def test_book_makes_imbalance_known() -> None:
     assert SYMBOL_STATE.at(bench_view).imbalance == pytest.approx(1 / 3)
 
 
-def test_reasoning_names_what_agrees_and_what_does_not() -> None:
+def test_reasoning_names_everything_that_led_to_the_signal() -> None:
     signal = SIGNAL.new()
     signal.side, signal.strategy, signal.strength, signal.confidence = -1, 3, 0.256, 0.75
     signal.scores[4], signal.scores[2], signal.scores[7] = -0.8, -0.9, 0.25
     signal.agreeing, signal.opposing = 0b10100, 0b10000000
-    assert render(signal, "ETHUSDT") == (
-        "order flow sell ETHUSDT, strength 0.26, confidence 75%: sellers press (-0.90), "
-        "asks outweigh bids (-0.80); against it: spread favours a rise (+0.25)"
+    signal.exit_rule, signal.hold_ms_min, signal.hold_ms_max = 3, 10_000, 60_000
+    known = strategies_of(SETTINGS)
+    assert render(signal, "ETHUSDT", known) == (
+        "order flow sell ETHUSDT, strength 0.26, confidence 75%: "
+        "triggered by book imbalance (-0.80); "
+        "for it: sellers press (-0.90), asks outweigh bids (-0.80); "
+        "against it: spread favours a rise (+0.25); "
+        "held 10 s to 1 min, left when the imbalance of the best prices has turned"
     )
+
+
+# strategy, rule, mean, least and most ms, stop, target → the end of the sentence
+@pytest.mark.parametrize(
+    ("values", "wanted"),
+    [
+        (
+            (1, 1, 0, 30_000, 120_000, 0.0, 0.0),
+            "held 30 s to 2 min, left by a stop that trails at half the initial risk",
+        ),
+        (
+            (2, 2, 640_123, 60_000, 300_000, 0.0, 0.0),
+            "held 1 min to 5 min, left at a return to the mean, tick 640123, plus a profit",
+        ),
+        (
+            (9, 0, 0, 0, 0, 0.001, 0.0045),
+            "held 0 s or longer, left by the configured trailing stop, stop 0.10%, target 0.45%",
+        ),
+        (
+            (1, 0, 0, 1_500, 90_000, 0.0, 0.01),
+            "held 1.5 s to 90 s, left by the configured trailing stop, target 1.00%",
+        ),
+    ],
+)
+def test_reasoning_tells_how_the_position_is_left(values: Any, wanted: str) -> None:
+    signal = SIGNAL.new()
+    signal.side, signal.strength, signal.confidence = 1, 0.5, 1.0
+    names = ("strategy", "exit_rule", "mean_tick", "hold_ms_min", "hold_ms_max")
+    for name, value in zip((*names, "stop_pct", "target_pct"), values, strict=True):
+        setattr(signal, name, value)
+    text = render(signal, "BTCUSDT", strategies_of(SETTINGS))
+    assert text.endswith("; " + wanted)
+    assert "for it: nothing; against it: nothing" in text
+    if values[0] == 9:
+        assert text.startswith("strategy 9 buy BTCUSDT, strength 0.50, confidence 100%: for it")
 
 
 def test_stage_modules_import_neither_numba_nor_numpy() -> None:

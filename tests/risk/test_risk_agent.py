@@ -119,3 +119,6 @@ def test_hold_windows_and_switches_come_from_the_settings():
     default = parameters_of(settings_with())
     assert default.entries_per_s == 15
     assert default.hold_ns_min[Strategy.MEAN_REVERSION] == 60 * 10**9
+    mine = parameters_of(settings_with(signals__user_strategies=["examples.advanced_strategies"]))
+    assert list(mine.strategy_enabled)[:7] == [0, 1, 1, 1, 0, 1, 0]
+    assert (mine.hold_ns_min[5], mine.hold_ns_max[5]) == (5 * 10**9, 90 * 10**9)

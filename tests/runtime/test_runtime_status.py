@@ -160,6 +160,9 @@ def test_summary_adds_up(running):
     made = summary(running, 123, "stopped")
     assert made["ended"] == "stopped"
     assert made["signals"] == {"momentum": 3, "mean_reversion": 0, "order_flow": 0}
+    counters.add("engine.signals_user_2", 4)
+    mine = summary(running, 123, "stopped", ("breakout", "fade"))["signals"]
+    assert mine == {**made["signals"], "breakout": 0, "fade": 4}
     assert made["exits"]["stop"] == 2
     assert made["pnl_after_fees"] == -0.0000015
     assert made["duration_s"] >= 5.0

@@ -1,0 +1,24 @@
+"""The smallest example runs as a program, and finds what its words promise."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def test_basic_scalping_prints_its_signal() -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "examples.basic_scalping"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    *signals, last = done.stdout.splitlines()
+    assert last == f"720 ticks, {len(signals)} signals"
+    assert len(signals) == 1
+    assert signals[0].startswith("BUY BTCUSDT: momentum buy BTCUSDT, strength")
+    assert "price accelerates upwards" in signals[0]
