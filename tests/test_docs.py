@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import ctypes
 import re
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+
+from config import strategies
+from config.loader import load
+from engine.state import SYMBOL_STATE
 
 ROOT = Path(__file__).resolve().parent.parent
 BLOCKS = re.findall(r"```python\n(.*?)```", (ROOT / "docs" / "API.md").read_text(), re.DOTALL)
@@ -24,6 +29,24 @@ def test_example_of_the_api_runs(index: int):
 def test_example_of_the_whole_system_compiles():
     assert "UltimateTradingSystem" in BLOCKS[3]
     compile(BLOCKS[3], "docs/API.md block 3", "exec")
+
+
+def test_strategy_of_the_api_can_be_registered(tmp_path, monkeypatch):
+    (tmp_path / "engine").symlink_to(ROOT / "engine")
+    (tmp_path / "own").mkdir()
+    (tmp_path / "own" / "fade.py").write_text(BLOCKS[4])
+    monkeypatch.setattr(strategies, "ROOT", tmp_path)
+    settings = load(env_file=None, environ={}, overrides=["signals.user_strategies=own.fade"])
+    assert strategies.strategies_of(settings)[5].name == "fade"
+    names: dict = {}
+    exec(compile(BLOCKS[4], "docs/API.md block 4", "exec"), names)
+    state = SYMBOL_STATE.new()
+    state.known, state.bid_tick, state.ask_tick, state.ema_slow = 1 << 5, 100, 101, 100.0
+    for tick, side in ((102, 0), (103, -1), (98, 0), (97, 1)):
+        state.last_tick = tick
+        assert names["fade_side"](ctypes.addressof(state), 0) == side
+    state.known = 0
+    assert names["fade_side"](ctypes.addressof(state), 0) == 0
 
 
 def test_every_make_target_of_the_readme_exists():
