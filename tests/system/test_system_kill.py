@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -210,7 +211,8 @@ def wear_out(pipeline: Pipeline, memory, name: str) -> None:
     row = memory.process(name)
     while row.supervised_state != ProcessState.HALTED and pipeline.process.poll() is None:
         if row.state == ProcessState.READY and segments.process_start_time(row.pid):
-            os.kill(row.pid, signal.SIGKILL)
+            with contextlib.suppress(ProcessLookupError):  # the supervisor was faster
+                os.kill(row.pid, signal.SIGKILL)
         wait_until(
             lambda: (
                 row.state == ProcessState.READY
