@@ -30,6 +30,14 @@ EXITS = (
         meaning="Close open positions when the system stops",
     ),
     Knob(
+        # A position that is not ours may be somebody's own: to touch it is not ours to decide.
+        _FILE, "risk.foreign_policy", "str", "", "halt",
+        choices=("halt", "adopt", "reduce"),
+        meaning="What becomes of a position that somebody else opened: left alone and its symbol "
+        "takes no entries, managed as one of ours, or closed; with adopt and reduce open orders "
+        "of others in our symbols are canceled",
+    ),
+    Knob(
         _FILE, "risk.close_on_reverse_signal", "bool", "", True,
         meaning="Close a position when a signal for the other side passes the entry thresholds",
     ),

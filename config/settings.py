@@ -107,6 +107,7 @@ class Risk(NamedTuple):
     trailing_activation_pct: float
     trailing_distance_pct: float
     flatten_on_stop: bool
+    foreign_policy: str
     close_on_reverse_signal: bool
     max_portfolio_risk: float
     max_drawdown: float

@@ -23,7 +23,7 @@ from shm.compiled import kernel
 from shm.histograms import count
 from shm.latches import other_latch_held, risk_latch_held
 from shm.records import SIGNAL
-from shm.tables import CONTROL, POSITION, SYMBOL
+from shm.tables import CONTROL, POSITION, SYMBOL, SYMBOL_TRUST
 from shm.views import view_of
 
 context_at = view_of(CONTEXT)
@@ -35,6 +35,9 @@ position_at = view_of(POSITION)
 symbol_at = view_of(SYMBOL)
 symbol_state_at = view_of(SYMBOL_STATE)
 signal_at = view_of(SIGNAL)
+trust_at = view_of(SYMBOL_TRUST)
+
+TRUST_SIZE = SYMBOL_TRUST.size
 
 NONE = int(Refusal.NONE)
 INVALID = int(Refusal.INVALID)
@@ -70,6 +73,7 @@ def _look_at_permission(context: int, signal: int, now_ns: int) -> None:
     check.reconciled = control.reconciled
     check.clock_ready = control.clock_ready
     check.untrusted = header_at(view.header).untrusted
+    check.distrust = trust_at(view.trusts + cause.symbol * TRUST_SIZE).distrust
     check.equity_e8 = _equity_for_sizing(context)
     check.risk_latch = risk_latch_held(view.control)
     check.strategy_enabled = settings.strategy_enabled[cause.strategy]

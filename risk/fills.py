@@ -6,6 +6,7 @@ up to filled_lot. Stretches that were applied are remembered; what is covered is
 
 from __future__ import annotations
 
+from risk.foreign import apply_foreign, is_foreign_fill
 from risk.levels import clear_quiet
 from risk.positions import (
     apply_fill,
@@ -42,6 +43,7 @@ PARTIAL = int(OrderReason.PARTIAL)
 REPORTS = counters.offset("risk.reports")
 FILLS = counters.offset("risk.fills")
 DUPLICATE_FILLS = counters.offset("risk.duplicate_fills")
+FOREIGN_FILLS = counters.offset("risk.foreign_fills")
 UNKNOWN_REPORTS = counters.offset("risk.unknown_reports")
 
 # Exits are tried again after 50 ms, then after twice as long each time, up to 1.6 s.
@@ -239,19 +241,25 @@ def take_report(context: int, report: int, now_ns: int) -> None:
     """Apply the report at the head of its ring and advance the ring: both or neither."""
     view = context_at(context)
     order = find_order(context, report)
+    is_foreign = is_foreign_fill(context, report)
     result = NO_FILL
-    if order != 0:
-        record = order_state_at(order)
+    if order != 0 or is_foreign:
+        source = report_at(report)
         key = load_relaxed(head_address(view.reports, 0))
-        begin_change(context, REPORT_CHANGE, key, record.symbol, record.order_id)
-        result = apply_report(context, order, report, now_ns)
+        begin_change(context, REPORT_CHANGE, key, source.symbol, source.order_id)
+        if order != 0:
+            result = apply_report(context, order, report, now_ns)
+        else:
+            result = APPLIED if apply_foreign(context, report, now_ns) else OLD
     advance(view.reports, 0)
-    if order != 0:
+    if order != 0 or is_foreign:
         end_change(context)
     else:
         count(view.counters, UNKNOWN_REPORTS, 1)
     count(view.counters, REPORTS, 1)
-    if result == APPLIED:
+    if result == APPLIED and is_foreign:
+        count(view.counters, FOREIGN_FILLS, 1)
+    elif result == APPLIED:
         count(view.counters, FILLS, 1)
     elif result == OLD:
         count(view.counters, DUPLICATE_FILLS, 1)

@@ -47,7 +47,8 @@ LIMITS = (
         Refusal.HALTED,
         "rejected_halted",
         "trading is halted, latched, stopping or flattening, the venue is not reconciled, its "
-        "clock not measured, equity unknown, or a position broke its invariant",
+        "clock not measured, equity unknown, a position broke its invariant, or the executor does "
+        "not trust what is believed about the symbol",
     ),
     Limit(Refusal.DRAWDOWN, "rejected_drawdown", "equity fell below (1 − max_drawdown) × peak"),
     Limit(Refusal.DISABLED, "rejected_disabled", "the strategy is switched off"),

@@ -63,7 +63,7 @@ def _is_halted(check: int) -> bool:
         return True
     if view.flatten_requested != 0 or view.reconciled == 0 or view.clock_ready == 0:
         return True
-    return view.untrusted != 0 or view.equity_e8 <= 0
+    return view.untrusted != 0 or view.distrust != 0 or view.equity_e8 <= 0
 
 
 @kernel

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from risk.entries import take_signal
 from risk.fills import find_order, take_report
+from risk.foreign import is_foreign_fill
 from risk.parameters import MARKET_READER
 from risk.recovery import recover
 from risk.settlement import settle_orders
@@ -58,10 +59,10 @@ def _take_reports(context: int) -> int:
         if report == 0:
             break
         now = mono_ns()
-        is_ours = find_order(context, report) != 0
+        moves = find_order(context, report) != 0 or is_foreign_fill(context, report)
         symbol = report_at(report).symbol
         take_report(context, report, now)
-        if is_ours:
+        if moves:
             track_equity(context, parameters_at(view.parameters).max_drawdown)
             watch_position(context, symbol, now, now)
         taken += 1

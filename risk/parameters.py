@@ -18,6 +18,7 @@ from risk.state import (
     STAMPS_OFFSET,
     SYMBOLS_OFFSET,
     UNDO_OFFSET,
+    ForeignPolicy,
 )
 from shm import counters
 from shm.records import MARKET_EVENT, STRATEGY_COUNT_MAX, Strategy
@@ -61,6 +62,7 @@ def parameters_of(settings: Settings) -> Any:
     made.max_positions = trading.max_concurrent_positions
     reserve = risk.max_orders_per_s // EXIT_RESERVE_SHARE
     made.entries_per_s = risk.max_orders_per_s - reserve
+    made.foreign_policy = int(ForeignPolicy[risk.foreign_policy.upper()])
     made.time_to_live_ns = risk.order_time_to_live_ms * 1_000_000
     _fill_strategies(made, settings)
     for limit in LIMITS:
@@ -105,6 +107,7 @@ def wire(memory: SharedMemory, settings: Settings, wait_address: int) -> Wiring:
     context.control = memory.control_address
     context.symbols = memory.symbol_address(0)
     context.positions = memory.position_address(0)
+    context.trusts = memory.trust_address(0)
     context.order_rows = memory.order_rows
     context.order_row_count = memory.order_row_count
     state = memory.state("risk")

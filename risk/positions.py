@@ -15,7 +15,7 @@ from shm.compiled import kernel
 from shm.histograms import count
 from shm.latch_table import LatchReason
 from shm.latches import forget_voided_risk_latch, risk_latch_held, trip_risk_latch
-from shm.tables import CONTROL, POSITION, SYMBOL, PositionState
+from shm.tables import CONTROL, POSITION, SYMBOL, PositionOwner, PositionState
 from shm.views import address_of, view_of
 
 context_at = view_of(CONTEXT)
@@ -32,6 +32,8 @@ ENTERING = int(PositionState.ENTERING)
 OPEN = int(PositionState.OPEN)
 EXITING = int(PositionState.EXITING)
 ENTRY = int(Role.ENTRY)
+MANAGED = int(PositionOwner.MANAGED)
+LEFT_ALONE = int(PositionOwner.LEFT_ALONE)
 DRAWDOWN = int(LatchReason.DRAWDOWN)
 ROUND_TRIPS = counters.offset("risk.round_trips")
 
@@ -184,29 +186,50 @@ def apply_fill(
     A fill of an order whose position has been followed by another belongs to the net position all
     the same: it counts as entry or exit by its side.
     """
-    view = context_at(context)
     record = order_state_at(order)
     symbol = record.symbol
     position = position_address(context, symbol)
     row = position_at(position)
     state = symbol_state_at(symbol_state_address(context, symbol))
-    control = control_at(view.control)
     record.filled_lot += fill_lot
     record.filled_value += fill_value
     record.fee_e8 += fee_e8
-    row.fee_e8 += fee_e8
-    control.fee_e8 += fee_e8
     is_entry = record.role == ENTRY
     if record.position_id != row.position_id:
         is_entry = record.side == row.side
     elif is_entry:
         state.entry_left_lot = max(0, state.entry_left_lot - fill_lot)
+    if is_entry and row.owner == LEFT_ALONE:
+        # From here on part of it is ours, and that cannot be told apart.
+        row.owner = MANAGED
+    add_fill(context, symbol, is_entry, fill_lot, fill_value, fee_e8, now_ns)
+
+
+@kernel
+def add_fill(
+    context: int,
+    symbol: int,
+    is_entry: bool,
+    fill_lot: int,
+    fill_value: int,
+    fee_e8: int,
+    now_ns: int,
+) -> None:
+    """Add a fill to a symbol's position and to the totals; an entry sets the levels anew."""
+    view = context_at(context)
+    position = position_address(context, symbol)
+    row = position_at(position)
+    state = symbol_state_at(symbol_state_address(context, symbol))
+    control = control_at(view.control)
+    row.fee_e8 += fee_e8
+    control.fee_e8 += fee_e8
     if is_entry:
         row.entry_lot += fill_lot
         row.entry_value += fill_value
         if row.opened_ns == 0:
             row.opened_ns = now_ns
-        set_levels(position, view.parameters)
+        if row.owner != LEFT_ALONE:
+            set_levels(position, view.parameters)
     else:
         row.exit_lot += fill_lot
         row.exit_value += fill_value

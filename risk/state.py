@@ -30,6 +30,14 @@ class Role(IntEnum):
     EXIT = 2
 
 
+class ForeignPolicy(IntEnum):
+    """What becomes of a position that somebody else opened; the names are the knob's choices."""
+
+    HALT = 0
+    ADOPT = 1
+    REDUCE = 2
+
+
 class UndoKind(IntEnum):
     """Which change was under way when the undo record was written, and what commits it."""
 
@@ -85,6 +93,7 @@ SYMBOL_STATE = Record(
         Field("retry_ns", "i64", "ns, monotonic", "risk", "no exit order before"),
         Field("retry_count", "i64", "count", "risk", "exits that failed in a row"),
         Field("retry_partial", "i64", "0 or 1", "risk", "only partial closes wait for retry_ns"),
+        Field("foreign_trade_id", "i64", "id", "risk", "of the last fill that was nobody's order"),
     ],
     align=128,
 )
@@ -180,6 +189,7 @@ PARAMETERS = Record(
         Field("max_positions", "i64", "count", "agent", "open at once"),
         Field("entries_per_s", "i64", "orders/s", "agent", "entries stop here, exits go on"),
         Field("time_to_live_ns", "i64", "ns", "agent", "of an entry order"),
+        Field("foreign_policy", "i64", "ForeignPolicy", "agent", "positions of others"),
         Field("strategy_enabled", "i64", "0 or 1", "agent", "by Strategy", STRATEGY_COUNT_MAX),
         Field("hold_ns_min", "i64", "ns", "agent", "by Strategy", STRATEGY_COUNT_MAX),
         Field("hold_ns_max", "i64", "ns", "agent", "by Strategy", STRATEGY_COUNT_MAX),
@@ -213,6 +223,7 @@ ENTRY_CHECK = Record(
         Field("reconciled", "i64", "0 or 1", "kernel", "control record"),
         Field("clock_ready", "i64", "0 or 1", "kernel", "control record"),
         Field("untrusted", "i64", "0 or 1", "kernel", "a position broke its invariant"),
+        Field("distrust", "i64", "Distrust", "kernel", "of the symbol, by the executor"),
         Field("equity_e8", "i64", "1e-8 quote", "kernel", "0 or less = unknown or gone"),
         Field("risk_latch", "i64", "LatchReason", "kernel", "held by risk's own limits"),
         Field("strategy_enabled", "i64", "0 or 1", "kernel", "of the signal's strategy"),
@@ -243,6 +254,7 @@ CONTEXT = Record(
             ("control", "control record"),
             ("symbols", "symbol table"),
             ("positions", "position rows"),
+            ("trusts", "SYMBOL_TRUST rows"),
             ("order_rows", "the executor's order table"),
             ("order_row_count", "its rows (count)"),
             ("header", "HEADER"),

@@ -10,6 +10,7 @@ from risk.exits import (
     evaluate_exit,
 )
 from risk.fills import note_failed_exit
+from risk.foreign import is_left_alone
 from risk.orders import write_exit
 from risk.positions import (
     FLAT,
@@ -94,6 +95,9 @@ def watch_position(context: int, symbol: int, origin_ns: int, now_ns: int) -> No
         return
     state = symbol_state_at(symbol_state_address(context, symbol))
     control = control_at(view.control)
+    # Somebody else looks after it, unless a person wants everything closed.
+    if is_left_alone(place) and control.kill_flatten == 0:
+        return
     if control.flatten_requested != 0 or control.kill_flatten != 0:
         state.want_close = FLATTEN
     if state.want_close == 0:
@@ -118,7 +122,7 @@ def watch_position(context: int, symbol: int, origin_ns: int, now_ns: int) -> No
 def request_close(context: int, symbol: int, reason: int, origin_ns: int, now_ns: int) -> None:
     """Close a position for a reason of another than the exit machine."""
     state = symbol_state_at(symbol_state_address(context, symbol))
-    if state.want_close == 0:
+    if state.want_close == 0 and not is_left_alone(position_address(context, symbol)):
         state.want_close = reason
     watch_position(context, symbol, origin_ns, now_ns)
 

@@ -110,6 +110,7 @@ COUNTERS: tuple[Counter, ...] = (
     Counter("risk", "exit_drawdown", "because the drawdown limit tripped"),
     Counter("risk", "exit_foreign", "because the net position was on the wrong side"),
     Counter("risk", "exit_unprotected", "because the venue held no stop for too long"),
+    Counter("risk", "foreign_fills", "fills of nobody's order applied to a position"),
     Counter("risk", "settled_orders", "orders decided from the executor's rows, not by reports"),
     Counter("executor", "orders", "orders read"),
     Counter("executor", "sent", "order requests sent"),

@@ -5,7 +5,7 @@ Each row has one writer, named per field; everybody may read.
 
 from __future__ import annotations
 
-from enum import IntEnum
+from enum import IntEnum, IntFlag
 
 from shm.fields import CACHE_LINE_PAIR, Field, Record
 from shm.records import SYMBOL_COUNT_MAX
@@ -215,6 +215,14 @@ class PositionState(IntEnum):
     EXITING = 3  # an order that closes all or part of it is in flight
 
 
+class PositionOwner(IntEnum):
+    """Whose a position is: who opened it, and whether its exits are ours to make."""
+
+    OURS = 0
+    MANAGED = 1  # opened by somebody else, managed or closed by us
+    LEFT_ALONE = 2  # opened by somebody else, who looks after it: no exit of ours
+
+
 POSITION = Record(
     "position",
     "One per symbol (one-way mode): the position, its exits and its results.",
@@ -253,6 +261,28 @@ POSITION = Record(
         Field("strategy", "i64", "Strategy", "risk", "whose entry it was"),
         Field("exit_reason", "i64", "OrderReason", "risk", "of the last exit order"),
         Field("round_trips", "i64", "count", "risk", "positions of this symbol closed so far"),
+        Field("owner", "i64", "PositionOwner", "risk", "who opened it, who looks after it"),
+    ],
+    align=CACHE_LINE_PAIR,
+)
+
+
+class Distrust(IntFlag):
+    """Why a symbol takes no entries: what we believe about it may not be what the venue says."""
+
+    POSITION = 1  # the venue has another position than we
+    ORDER = 2  # an order is open that is not ours, or one of ours is not
+    COUNTDOWN = 4  # the venue was not asked in time to go on waiting for us
+
+
+SYMBOL_TRUST = Record(
+    "symbol_trust",
+    "One per symbol: whether the executor trusts what we believe about it.",
+    [
+        Field("distrust", "i64", "Distrust bits", "executor", "0 = entries are allowed"),
+        Field("venue_lot", "i64", "lots, signed", "executor", "position the venue stated last"),
+        Field("compared_ns", "i64", "ns, monotonic", "executor", "when it was compared last"),
+        Field("foreign_trade_id", "i64", "id", "executor", "of the last fill with order id 0"),
     ],
     align=CACHE_LINE_PAIR,
 )
@@ -273,6 +303,7 @@ TABLE_RECORDS = (
     ORDER_ROW,
     POSITION,
     BOOK_REQUEST,
+    SYMBOL_TRUST,
 )
 
 assert SYMBOL_COUNT_MAX <= 1 << 16, "symbol indices are u16"

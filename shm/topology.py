@@ -24,6 +24,7 @@ from shm.tables import (
     PROCESSES,
     STAGES,
     SYMBOL,
+    SYMBOL_TRUST,
     process_index,
 )
 
@@ -72,6 +73,7 @@ for _name, _size in (
     ("symbols", SYMBOL.size * SYMBOL_COUNT_MAX),
     ("positions", POSITION.size * SYMBOL_COUNT_MAX),
     ("book_requests", BOOK_REQUEST.size * SYMBOL_COUNT_MAX),
+    ("trusts", SYMBOL_TRUST.size * SYMBOL_COUNT_MAX),
     ("counters", counters.AREA_SIZE),
     ("histograms", histogram_layout.AREA_SIZE),
 ):
@@ -143,6 +145,14 @@ class SharedMemory:
     def book_request_address(self, index: int) -> int:
         """Return the address of a symbol's book request row; rows follow one another."""
         return self._row("book_requests", BOOK_REQUEST, index)
+
+    def trust_address(self, index: int) -> int:
+        """Return the address of a symbol's SYMBOL_TRUST row; rows follow one another."""
+        return self._row("trusts", SYMBOL_TRUST, index)
+
+    def trust(self, index: int) -> Any:
+        """Return a symbol's SYMBOL_TRUST row, in place."""
+        return SYMBOL_TRUST.at(self.trust_address(index))
 
     def position(self, index: int) -> Any:
         """Return a symbol's position row, in place."""

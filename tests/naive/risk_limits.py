@@ -17,6 +17,7 @@ def refusal(check: dict[str, int], limits: dict[str, float]) -> str:
         or not check["reconciled"]
         or not check["clock_ready"]
         or check["untrusted"]
+        or check["distrust"]
         or check["equity_e8"] <= 0
     )
     stale_ns = limits["max_stale_ns"]

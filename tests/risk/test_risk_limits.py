@@ -45,6 +45,7 @@ flatten_requested 1              HALTED
 reconciled        0              HALTED
 clock_ready       0              HALTED
 untrusted         1              HALTED
+distrust          1              HALTED
 equity_e8         0              HALTED
 equity_e8         -1             HALTED
 risk_latch        3              DRAWDOWN
