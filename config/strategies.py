@@ -195,9 +195,10 @@ def _check(row: StrategyRow, module: str) -> None:
     """Raise ConfigError for the first value of a row that is refused."""
     if not isinstance(row.name, str) or not _NAME.fullmatch(row.name):
         raise _refused(module, "name", row.name, "1 to 31 small letters, digits and _")
-    for field, enum in (("trigger", Factor), ("exit_rule", ExitRule)):
+    # Inventory of quotes is left by its stop alone; a signal's position has all exits.
+    rules = [rule.name for rule in ExitRule if rule is not ExitRule.STOP_ONLY]
+    for field, names in (("trigger", [factor.name for factor in Factor]), ("exit_rule", rules)):
         value = getattr(row, field)
-        names = [member.name for member in enum]
         if value not in names:
             raise _refused(module, field, value, _nearest(str(value), names))
     for field, types in (("hold_s_min", (int,)), ("hold_s_max", (int,)), ("switch", (bool,))):

@@ -29,6 +29,7 @@ _EXITS = {
     ExitRule.TRAIL_RISK: "by a stop that trails at half the initial risk",
     ExitRule.RETURN_TO_MEAN: "at a return to the mean, tick {mean_tick}, plus a profit",
     ExitRule.IMBALANCE: "when the imbalance of the best prices has turned",
+    ExitRule.STOP_ONLY: "by its stop alone",
 }
 assert set(_EXITS) == set(ExitRule)
 MINUTE_MS = 60_000

@@ -91,6 +91,7 @@ REFUSED = [
     ("hold_s_max=60", 'hold_s_max="scalping.max_hold"', "nearest known: scalping.max_hold_time"),
     ("hold_s_max=60", 'hold_s_max="signals.use_momentum"', "it holds bool, not int"),
     ('exit_rule="IMBALANCE"', 'exit_rule="TRAIL"', "nearest known: TRAIL_RISK"),
+    ('exit_rule="IMBALANCE"', 'exit_rule="STOP_ONLY"', "exit_rule='STOP_ONLY' is refused"),
     ('exit_rule="IMBALANCE"', 'switch="scalping.max_hold_time"', "it holds int, not bool"),
     ('exit_rule="IMBALANCE"', "switch=True", "switch=True is refused; the path of a setting"),
     ("stop_pct=0.001", "stop_pct=0.6", "stop_pct=0.6 is refused; 0 to 0.5"),
