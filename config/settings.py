@@ -101,6 +101,15 @@ class Risk(NamedTuple):
     mean_profit_pct: float
     imbalance_exit: float
     imbalance_smoothing_ms: int
+    close_on_halt: tuple[str, ...]
+    close_on_drawdown: bool
+    stale_exit_ms: int
+    exit_doubt_ms: int
+    venue_stop: bool
+    venue_stop_offset_pct: float
+    venue_stop_move_pct: float
+    venue_stop_move_ms: int
+    unprotected_close_ms: int
     stop_loss_pct: float
     take_profit_pct: float
     partial_close_fraction: float

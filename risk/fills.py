@@ -7,6 +7,7 @@ up to filled_lot. Stretches that were applied are remembered; what is covered is
 from __future__ import annotations
 
 from risk.foreign import apply_foreign, is_foreign_fill
+from risk.guard import finish_stop, note_stop_status, revive_stop
 from risk.levels import clear_quiet
 from risk.positions import (
     apply_fill,
@@ -15,15 +16,15 @@ from risk.positions import (
     settle_state,
     symbol_state_address,
 )
+from risk.retries import note_failed_exit
 from risk.state import CONTEXT, ISLAND_COUNT, ORDER_STATE, PARAMETERS, SYMBOL_STATE, Role
 from risk.undo import REPORT as REPORT_CHANGE
 from risk.undo import begin_change, end_change, order_state_address
 from shm import counters
-from shm.atomics import load_relaxed
 from shm.compiled import kernel
 from shm.histograms import count
 from shm.records import REPORT, TERMINAL_STATUS_MIN, OrderReason, OrderStatus
-from shm.rings import advance, head_address
+from shm.rings import advance
 from shm.tables import POSITION
 from shm.views import address_of, view_of
 
@@ -39,35 +40,19 @@ UNKNOWN = int(OrderStatus.UNKNOWN)
 REJECTED = int(OrderStatus.REJECTED)
 NOT_SENT = int(OrderStatus.NOT_SENT)
 ENTRY = int(Role.ENTRY)
+RESTING_STOP = int(Role.STOP)
 PARTIAL = int(OrderReason.PARTIAL)
+PROTECTION = int(OrderReason.PROTECTION)
 REPORTS = counters.offset("risk.reports")
 FILLS = counters.offset("risk.fills")
+EXIT_PROTECTION = counters.offset("risk.exit_protection")
 DUPLICATE_FILLS = counters.offset("risk.duplicate_fills")
 FOREIGN_FILLS = counters.offset("risk.foreign_fills")
 UNKNOWN_REPORTS = counters.offset("risk.unknown_reports")
 
-# Exits are tried again after 50 ms, then after twice as long each time, up to 1.6 s.
-RETRY_NS = 50_000_000
-RETRY_DOUBLINGS = 5
-
 OLD = 0
 APPLIED = 1
 NO_FILL = 2
-
-
-@kernel
-def retry_delay_ns(failures: int) -> int:
-    """Return the pause before the next exit order after that many failures, 1 or more."""
-    return RETRY_NS << min(max(failures - 1, 0), RETRY_DOUBLINGS)
-
-
-@kernel
-def note_failed_exit(symbol_state: int, is_partial: bool, now_ns: int) -> None:
-    """Begin a pause before the next exit order; a failed partial close never holds up a stop."""
-    state = symbol_state_at(symbol_state)
-    state.retry_count += 1
-    state.retry_ns = now_ns + retry_delay_ns(state.retry_count)
-    state.retry_partial = 1 if is_partial else 0
 
 
 @kernel
@@ -140,6 +125,10 @@ def _apply_fill_of(context: int, order: int, report: int, now_ns: int) -> int:
     if new != view.fill_lot:
         fee = fee // view.fill_lot * new
     apply_fill(context, order, new, new * view.fill_tick, fee, now_ns)
+    record = order_state_at(order)
+    row = position_at(position_address(context, record.symbol))
+    if record.role == RESTING_STOP and row.position_id == record.position_id:
+        row.exit_reason = PROTECTION
     return APPLIED
 
 
@@ -150,19 +139,22 @@ def _finish_exit(context: int, order: int, now_ns: int) -> None:
     row = position_at(position_address(context, record.symbol))
     state_address = symbol_state_address(context, record.symbol)
     state = symbol_state_at(state_address)
+    is_partial = record.reason == PARTIAL
+    if is_partial and record.filled_lot == 0 and row.position_id == record.position_id:
+        # Nothing of it was closed: it is due again when the price says so.
+        row.partial_done = 0
+        clear_quiet(address_of(row))
+    if state.doubt_order_id == record.order_id:
+        state.doubt_order_id = 0
+        return
     if row.exit_order_id != record.order_id:
         return
     row.exit_order_id = 0
-    is_partial = record.reason == PARTIAL
     if record.filled_lot >= record.quantity_lot or (is_partial and record.filled_lot > 0):
         state.retry_count = 0
         state.retry_ns = 0
         return
     note_failed_exit(state_address, is_partial, now_ns)
-    if is_partial:
-        # Nothing of it was closed: it is due again when the price says so.
-        row.partial_done = 0
-        clear_quiet(address_of(row))
 
 
 @kernel
@@ -177,8 +169,12 @@ def finish_if_done(context: int, order: int, now_ns: int) -> None:
                 state = symbol_state_at(symbol_state_address(context, record.symbol))
                 state.entry_live = 0
                 state.entry_left_lot = 0
+        elif record.role == RESTING_STOP:
+            finish_stop(context, order, now_ns)
         else:
             _finish_exit(context, order, now_ns)
+    elif record.role == RESTING_STOP and record.status < TERMINAL:
+        note_stop_status(context, order)
     settle_state(context, record.symbol)
     mark_to_market(context, record.symbol)
 
@@ -191,15 +187,20 @@ def _revive(context: int, order: int) -> None:
     """
     record = order_state_at(order)
     record.done = 0
+    if record.role == RESTING_STOP:
+        revive_stop(context, order)
+        return
     row = position_at(position_address(context, record.symbol))
     if row.position_id != record.position_id:
         return
+    state = symbol_state_at(symbol_state_address(context, record.symbol))
     if record.role == ENTRY:
-        state = symbol_state_at(symbol_state_address(context, record.symbol))
         state.entry_live = 1
         state.entry_left_lot = max(0, record.quantity_lot - record.filled_lot)
     elif row.exit_order_id == 0:
         row.exit_order_id = record.order_id
+    elif row.exit_order_id != record.order_id and state.doubt_order_id == 0:
+        state.doubt_order_id = record.order_id
 
 
 @kernel
@@ -219,6 +220,7 @@ def apply_report(context: int, order: int, report: int, now_ns: int) -> int:
     record.stated_lot = max(record.stated_lot, view.filled_lot)
     if record.status < TERMINAL:
         record.status = view.status
+        record.error_code = view.error_code
     finish_if_done(context, order, now_ns)
     return result
 
@@ -243,10 +245,10 @@ def take_report(context: int, report: int, now_ns: int) -> None:
     order = find_order(context, report)
     is_foreign = is_foreign_fill(context, report)
     result = NO_FILL
+    is_first = order != 0 and order_state_at(order).filled_lot == 0
     if order != 0 or is_foreign:
         source = report_at(report)
-        key = load_relaxed(head_address(view.reports, 0))
-        begin_change(context, REPORT_CHANGE, key, source.symbol, source.order_id)
+        begin_change(context, REPORT_CHANGE, source.symbol, source.order_id)
         if order != 0:
             result = apply_report(context, order, report, now_ns)
         else:
@@ -261,5 +263,7 @@ def take_report(context: int, report: int, now_ns: int) -> None:
         count(view.counters, FOREIGN_FILLS, 1)
     elif result == APPLIED:
         count(view.counters, FILLS, 1)
+        if is_first and order_state_at(order).role == RESTING_STOP:
+            count(view.counters, EXIT_PROTECTION, 1)
     elif result == OLD:
         count(view.counters, DUPLICATE_FILLS, 1)

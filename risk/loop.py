@@ -10,10 +10,12 @@ from risk.entries import take_signal
 from risk.fills import find_order, take_report
 from risk.foreign import is_foreign_fill
 from risk.parameters import MARKET_READER
+from risk.positions import track_equity
+from risk.prices import take_event
 from risk.recovery import recover
 from risk.settlement import settle_orders
 from risk.state import CONTEXT, PARAMETERS
-from risk.watching import forget_prices, take_event, track_equity, watch_all, watch_position
+from risk.watching import forget_prices, watch_all, watch_position
 from runtime.clocks import mono_ns
 from runtime.waits import arm, block, disarm, found_work, ring_doorbell, should_block
 from shm import counters

@@ -11,6 +11,7 @@ from risk.hints import take_hints
 from risk.positions import (
     position_address,
     settle_state,
+    side_of,
     symbol_address,
     symbol_state_address,
 )
@@ -76,7 +77,8 @@ EXIT_RESERVE_MAX = 64
 def next_order_id(context: int) -> int:
     """Return the next order id whose row is free to use. Loop bound: ORDER_COUNT.
 
-    An order in flight keeps its row; there are at most two per symbol, so a row is always found.
+    An order in flight keeps its row, and so does a stop that rests at the venue; there are at most
+    ORDERS_IN_FLIGHT_MAX per symbol, so a row is always found.
     """
     order_id = header_at(context_at(context).header).last_order_id + 1
     for _ in range(ORDER_COUNT):
@@ -112,11 +114,11 @@ def entry_slots_free(ring: int) -> int:
 
 
 @kernel
-def _open_order(context: int, slot: int, symbol: int, role: int, now_ns: int) -> int:
+def open_order(context: int, slot: int, symbol: int, role: int, now_ns: int) -> int:
     """Save what will change, take an order id and start its row and its slot; return the id."""
     view = context_at(context)
     order_id = next_order_id(context)
-    begin_change(context, ORDER_WRITTEN, order_id, symbol, order_id)
+    begin_change(context, ORDER_WRITTEN, symbol, order_id)
     header = header_at(view.header)
     header.last_order_id = order_id
     order_row = order_state_address(context, order_id)
@@ -137,7 +139,7 @@ def _open_order(context: int, slot: int, symbol: int, role: int, now_ns: int) ->
 
 
 @kernel
-def _close_order(context: int, slot: int, read_ns: int) -> None:
+def close_order(context: int, slot: int, read_ns: int) -> None:
     """Publish the filled slot: the commit of the change."""
     view = context_at(context)
     header = header_at(view.header)
@@ -145,6 +147,7 @@ def _close_order(context: int, slot: int, read_ns: int) -> None:
     record = order_state_at(order_state_address(context, order.order_id))
     record.position_id = order.position_id
     record.quantity_lot = order.quantity_lot
+    record.price_tick = order.price_tick
     record.side = order.side
     record.reason = order.reason
     order.strategy = position_at(position_address(context, order.symbol)).strategy
@@ -169,7 +172,7 @@ def write_entry(
         return False
     cause = signal_at(signal)
     symbol = cause.symbol
-    order_id = _open_order(context, slot, symbol, ROLE_ENTRY, now_ns)
+    order_id = open_order(context, slot, symbol, ROLE_ENTRY, now_ns)
     header = header_at(view.header)
     header.last_position_id += 1
     settings = parameters_at(view.parameters)
@@ -188,6 +191,8 @@ def write_entry(
     state.entry_live = 1
     state.entry_left_lot = quantity_lot
     state.entry_tick = limit_tick
+    state.moved_venue_ns = 0
+    state.imbalance_at_ns = 0
     order = order_at(slot)
     order.origin_ns = cause.origin_ns
     order.signal_id = cause.signal_id
@@ -201,7 +206,7 @@ def write_entry(
     order.side = cause.side
     order.flags = 0
     order.reason = REASON_ENTRY
-    _close_order(context, slot, read_ns)
+    close_order(context, slot, read_ns)
     return True
 
 
@@ -211,7 +216,8 @@ def write_exit(
 ) -> bool:
     """Write a reduce-only market order that closes lots of a position; False when the ring is full.
 
-    The quantity is cut to the venue's largest market order; what is left is closed by the next one.
+    Its side is against what is held, on whichever side of the entry that is. The quantity is cut
+    to the venue's largest market order; what is left is closed by the next one.
     """
     view = context_at(context)
     slot = claim(view.orders)
@@ -219,7 +225,7 @@ def write_exit(
         return False
     largest = symbol_at(symbol_address(context, symbol)).market_lot_max
     quantity = min(quantity_lot, largest) if largest > 0 else quantity_lot
-    order_id = _open_order(context, slot, symbol, ROLE_EXIT, now_ns)
+    order_id = open_order(context, slot, symbol, ROLE_EXIT, now_ns)
     place = position_address(context, symbol)
     row = position_at(place)
     state = symbol_state_at(symbol_state_address(context, symbol))
@@ -235,11 +241,12 @@ def write_exit(
     order.position_id = row.position_id
     order.price_tick = 0
     order.quantity_lot = quantity
-    order.reference_tick = state.bid_tick if row.side > 0 else state.ask_tick
+    held = side_of(place)
+    order.reference_tick = state.bid_tick if held > 0 else state.ask_tick
     order.type = MARKET
     order.time_in_force = NO_TIME_IN_FORCE
-    order.side = -row.side
+    order.side = -held
     order.flags = EXIT_FLAGS
     order.reason = reason
-    _close_order(context, slot, now_ns)
+    close_order(context, slot, now_ns)
     return True

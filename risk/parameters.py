@@ -13,6 +13,7 @@ from risk.state import (
     CONTEXT,
     DECISION,
     ENTRY_CHECK,
+    GUARDS_OFFSET,
     ORDERS_OFFSET,
     PARAMETERS,
     STAMPS_OFFSET,
@@ -21,7 +22,9 @@ from risk.state import (
     ForeignPolicy,
 )
 from shm import counters
+from shm.latch_table import LatchReason
 from shm.records import MARKET_EVENT, STRATEGY_COUNT_MAX, Strategy
+from shm.tables import HaltReason
 from shm.topology import MARKET_CURSOR, SharedMemory
 
 # Which cursor of the market ring is risk's.
@@ -45,6 +48,14 @@ def parameters_of(settings: Settings) -> Any:
     made.mean_profit_pct = risk.mean_profit_pct
     made.imbalance_limit = risk.imbalance_exit
     made.imbalance_ns = risk.imbalance_smoothing_ms * 1_000_000
+    made.stale_exit_ns = risk.stale_exit_ms * MS_NS
+    made.exit_doubt_ns = risk.exit_doubt_ms * MS_NS
+    made.venue_stop = int(risk.venue_stop)
+    made.stop_offset_pct = risk.venue_stop_offset_pct
+    made.stop_move_pct = risk.venue_stop_move_pct
+    made.stop_move_ns = risk.venue_stop_move_ms * MS_NS
+    made.unprotected_ns = risk.unprotected_close_ms * MS_NS
+    _fill_closing(made, settings)
     made.max_drawdown = risk.max_drawdown
     made.max_portfolio_risk = risk.max_portfolio_risk
     made.price_collar_pct = risk.price_collar_pct
@@ -68,6 +79,18 @@ def parameters_of(settings: Settings) -> Any:
     for limit in LIMITS:
         made.refusal_counter[limit.refusal] = counters.offset(f"risk.{limit.counter}")
     return made
+
+
+def _fill_closing(made: Any, settings: Settings) -> None:
+    """Set which halts and latches close positions; one name may be both."""
+    risk = settings.risk
+    for name in risk.close_on_halt:
+        if name.upper() in HaltReason.__members__:
+            made.close_halts |= 1 << HaltReason[name.upper()]
+        if name.upper() in LatchReason.__members__:
+            made.close_latches |= 1 << LatchReason[name.upper()]
+    if risk.close_on_drawdown:
+        made.close_latches |= 1 << LatchReason.DRAWDOWN
 
 
 def _fill_strategies(made: Any, settings: Settings) -> None:
@@ -114,11 +137,13 @@ def wire(memory: SharedMemory, settings: Settings, wait_address: int) -> Wiring:
     context.header = state
     context.stamps = state + STAMPS_OFFSET
     context.symbol_states = state + SYMBOLS_OFFSET
+    context.guards = state + GUARDS_OFFSET
     context.order_states = state + ORDERS_OFFSET
     context.undo = state + UNDO_OFFSET
     context.parameters = ctypes.addressof(parameters)
     context.counters = memory.counters.block("risk")
     context.histogram = memory.histograms.address_of("risk")
+    context.unprotected = memory.histograms.address_of("unprotected")
     context.wait = wait_address
     context.executor_doorbell = memory.doorbell("executor")
     context.decision = ctypes.addressof(decision)

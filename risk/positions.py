@@ -71,26 +71,42 @@ def share_of(whole: int, part: int, parts: int) -> int:
 def realized_e8(position: int, value_e8: int) -> int:
     """Return the result of the closed part before fees, in 1e-8 quote.
 
-    The entry's cost of the closed part is rounded down; when all is closed it is exact.
+    The cost of the closed part is rounded down; when all is closed it is exact. Where more was
+    closed than opened, only as much as was opened counts.
     """
     view = position_at(position)
-    if view.entry_lot <= 0:
-        return 0
     closed = min(view.exit_lot, view.entry_lot)
+    if closed <= 0:
+        return 0
     cost = share_of(view.entry_value * value_e8, closed, view.entry_lot)
-    return view.side * (view.exit_value * value_e8 - cost)
+    proceeds = share_of(view.exit_value * value_e8, closed, view.exit_lot)
+    return view.side * (proceeds - cost)
 
 
 @kernel
 def unrealized_e8(position: int, value_e8: int, price_tick: int) -> int:
-    """Return the result of closing the rest at a price, in 1e-8 quote, before fees."""
+    """Return the result of closing the rest at a price, in 1e-8 quote, before fees.
+
+    The rest of a position of which more was closed than opened lies on the other side.
+    """
     view = position_at(position)
     left = view.entry_lot - view.exit_lot
-    if left <= 0:
+    if left == 0:
         return 0
-    whole = view.entry_value * value_e8
-    cost = whole - share_of(whole, view.exit_lot, view.entry_lot)
-    return view.side * (left * price_tick * value_e8 - cost)
+    if left > 0:
+        whole = view.entry_value * value_e8
+        cost = whole - share_of(whole, view.exit_lot, view.entry_lot)
+        return view.side * (left * price_tick * value_e8 - cost)
+    whole = view.exit_value * value_e8
+    proceeds = whole - share_of(whole, view.entry_lot, view.exit_lot)
+    return view.side * (proceeds + left * price_tick * value_e8)
+
+
+@kernel
+def side_of(position: int) -> int:
+    """Return the side of what is held, which is the entry's but for a wrong net position."""
+    view = position_at(position)
+    return view.side if view.entry_lot >= view.exit_lot else -view.side
 
 
 @kernel
@@ -142,10 +158,10 @@ def mark_to_market(context: int, symbol: int) -> None:
     state = symbol_state_at(symbol_state_address(context, symbol))
     row = position_at(position)
     now = state.unrealized_e8
-    if row.entry_lot <= row.exit_lot:
+    if row.entry_lot == row.exit_lot:
         now = 0
     else:
-        price = exit_price(address_of(state), row.side)
+        price = exit_price(address_of(state), side_of(position))
         if price > 0:
             value = symbol_at(symbol_address(context, symbol)).value_e8
             now = unrealized_e8(position, value, price)
@@ -167,11 +183,11 @@ def gross_notional_e8(context: int) -> int:
             continue
         state = symbol_state_at(symbol_state_address(context, symbol))
         value = symbol_at(symbol_address(context, symbol)).value_e8
-        left = row.entry_lot - row.exit_lot
+        left = abs(row.entry_lot - row.exit_lot)
         if left > 0:
-            price = exit_price(address_of(state), row.side)
+            price = exit_price(address_of(state), side_of(address_of(row)))
             if price <= 0:
-                price = row.entry_value // row.entry_lot
+                price = (row.entry_value + row.exit_value) // (row.entry_lot + row.exit_lot)
             total += left * price * value
         total += state.entry_left_lot * state.entry_tick * value
     return total
@@ -183,8 +199,8 @@ def apply_fill(
 ) -> None:
     """Add a new fill of an order to its position, the totals and the order's own sums.
 
-    A fill of an order whose position has been followed by another belongs to the net position all
-    the same: it counts as entry or exit by its side.
+    A fill counts as entry or exit by its side: one of an order whose position has been followed by
+    another belongs to the net position all the same, and so does one that closes a wrong side.
     """
     record = order_state_at(order)
     symbol = record.symbol
@@ -194,10 +210,8 @@ def apply_fill(
     record.filled_lot += fill_lot
     record.filled_value += fill_value
     record.fee_e8 += fee_e8
-    is_entry = record.role == ENTRY
-    if record.position_id != row.position_id:
-        is_entry = record.side == row.side
-    elif is_entry:
+    is_entry = record.side == row.side
+    if record.role == ENTRY and record.position_id == row.position_id:
         state.entry_left_lot = max(0, state.entry_left_lot - fill_lot)
     if is_entry and row.owner == LEFT_ALONE:
         # From here on part of it is ours, and that cannot be told apart.
@@ -252,7 +266,7 @@ def settle_state(context: int, symbol: int) -> None:
     row = position_at(position_address(context, symbol))
     state = symbol_state_at(symbol_state_address(context, symbol))
     before = row.state
-    if row.exit_order_id != 0:
+    if row.exit_order_id != 0 or state.doubt_order_id != 0:
         row.state = EXITING
     elif state.entry_live != 0:
         row.state = ENTERING

@@ -10,8 +10,9 @@ An order is looked at when it has been in flight for a second. Three findings ar
 from __future__ import annotations
 
 from risk.fills import TERMINAL, finish_if_done
+from risk.guard import guard_address
 from risk.positions import FLAT, apply_fill, position_address, symbol_state_address
-from risk.state import CONTEXT, ORDER_STATE, SYMBOL_STATE
+from risk.state import CONTEXT, GUARD, ORDER_STATE, SYMBOL_STATE
 from risk.undo import LOCAL, begin_change, end_change, order_state_address
 from shm import counters
 from shm.atomics import fence_acquire, load_acquire
@@ -28,6 +29,7 @@ position_at = view_of(POSITION)
 symbol_state_at = view_of(SYMBOL_STATE)
 order_state_at = view_of(ORDER_STATE)
 order_row_at = view_of(ORDER_ROW)
+guard_at = view_of(GUARD)
 
 ROW_SIZE = ORDER_ROW.size
 NOT_SENT = int(OrderStatus.NOT_SENT)
@@ -37,13 +39,10 @@ SETTLE_AFTER_NS = 1_000_000_000
 
 @kernel
 def find_row(context: int, order_id: int) -> int:
-    """Return the executor's row of an order, or 0. Loop bound: order_row_count."""
+    """Return the executor's row of an order, or 0: it is that of its id modulo the row count."""
     view = context_at(context)
-    for index in range(view.order_row_count):
-        row = view.order_rows + index * ROW_SIZE
-        if order_row_at(row).order_id == order_id:
-            return row
-    return 0
+    row = view.order_rows + order_id % view.order_row_count * ROW_SIZE
+    return row if order_row_at(row).order_id == order_id else 0
 
 
 @kernel
@@ -59,6 +58,7 @@ def _take_over(context: int, order: int, row: int, now_ns: int) -> None:
         record.island_count = 0
     record.stated_lot = record.filled_lot
     record.status = source.status
+    record.error_code = source.error_code
 
 
 @kernel
@@ -82,7 +82,7 @@ def settle_order(context: int, order_id: int, now_ns: int) -> int:
     fence_acquire()
     if peek(view.reports, 0) != 0:
         return 0
-    begin_change(context, LOCAL, order_id, record.symbol, order_id)
+    begin_change(context, LOCAL, record.symbol, order_id)
     if row != 0:
         _take_over(context, order, row, now_ns)
     else:
@@ -100,11 +100,19 @@ def settle_orders(context: int, now_ns: int) -> int:
     view = context_at(context)
     settled = 0
     for symbol in range(control_at(view.control).symbol_count):
+        guard = guard_at(guard_address(context, symbol))
+        if guard.order_id != 0:
+            settled += settle_order(context, guard.order_id, now_ns)
+        if guard.stray_order_id != 0:
+            settled += settle_order(context, guard.stray_order_id, now_ns)
         row = position_at(position_address(context, symbol))
         if row.state == FLAT:
             continue
-        if symbol_state_at(symbol_state_address(context, symbol)).entry_live != 0:
+        state = symbol_state_at(symbol_state_address(context, symbol))
+        if state.entry_live != 0:
             settled += settle_order(context, row.entry_order_id, now_ns)
         if row.exit_order_id != 0:
             settled += settle_order(context, row.exit_order_id, now_ns)
+        if state.doubt_order_id != 0:
+            settled += settle_order(context, state.doubt_order_id, now_ns)
     return settled

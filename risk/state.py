@@ -1,7 +1,8 @@
 """The layouts of risk's memory: what survives the process, and what is private to it.
 
 The state segment holds, in this order: the header, the stamps of recent orders, one row per symbol,
-a table of recent orders, and the undo record (see undo.py). Position rows and the totals in the
+one row per symbol about its stop at the venue, a table of recent orders, and the undo record (see
+undo.py). Position rows and the totals in the
 control record lie in the control segment; risk is their only writer.
 """
 
@@ -18,6 +19,9 @@ from shm.tables import CONTROL, POSITION
 STAMP_COUNT = 512
 # Orders that late reports can still be matched to; an order in flight is never overwritten.
 ORDER_COUNT = 1024
+# An entry, an exit, an exit in doubt, a resting stop, and one that turned up after all.
+ORDERS_IN_FLIGHT_MAX = 5
+assert ORDER_COUNT > ORDERS_IN_FLIGHT_MAX * SYMBOL_COUNT_MAX, "a free row is always found"
 # Fills that arrived ahead of an earlier one of the same order.
 ISLAND_COUNT = 8
 REFUSAL_COUNT_MAX = 16
@@ -28,6 +32,17 @@ class Role(IntEnum):
 
     ENTRY = 1
     EXIT = 2
+    STOP = 3  # an exit that rests at the venue until its trigger is reached
+
+
+class GuardState(IntEnum):
+    """What is known of the stop that rests at the venue for a symbol."""
+
+    NONE = 0  # there is none
+    PLACING = 1  # its order is written, nothing is known yet
+    RESTING = 2  # the venue has it, or it has triggered and is being filled
+    CANCELING = 3  # its cancel is written; it may still rest
+    DOUBT = 4  # nobody knows: the executor is asking the venue
 
 
 class ForeignPolicy(IntEnum):
@@ -43,7 +58,7 @@ class UndoKind(IntEnum):
 
     NONE = 0
     REPORT = 1  # a report is applied; committed when its ring's head has passed it
-    ORDER = 2  # an order is written; committed when it is in the ring
+    ORDER = 2  # an order or a cancel is written; committed when it is in the ring
     LOCAL = 3  # a change of our own; committed when the record says NONE again
 
 
@@ -94,6 +109,33 @@ SYMBOL_STATE = Record(
         Field("retry_count", "i64", "count", "risk", "exits that failed in a row"),
         Field("retry_partial", "i64", "0 or 1", "risk", "only partial closes wait for retry_ns"),
         Field("foreign_trade_id", "i64", "id", "risk", "of the last fill that was nobody's order"),
+        Field("doubt_order_id", "i64", "id", "risk", "an exit of unknown outcome beside another"),
+        Field("fresh_ns", "i64", "ns, monotonic", "risk", "last event at which best was valid"),
+        Field("moved_venue_ns", "i64", "ns, venue clock", "risk", "of the stop's last move"),
+        Field("imbalance", "f64", "-1..1", "risk", "smoothed, of the best quantities"),
+        Field("imbalance_now", "f64", "-1..1", "risk", "at the last BEST"),
+        Field("imbalance_at_ns", "i64", "ns, monotonic", "risk", "of the last BEST; 0 = none"),
+    ],
+    align=128,
+)
+
+GUARD = Record(
+    "risk_guard",
+    "One per symbol: the stop that rests at the venue. At most one is ever asked for.",
+    [
+        Field("state", "i64", "GuardState", "risk", "what is known of it"),
+        Field("order_id", "i64", "id", "risk", "its order; 0 = there is none"),
+        Field("position_id", "i64", "id", "risk", "the position it protects"),
+        Field("side", "i64", "+1, -1", "risk", "direction of the order"),
+        Field("quantity_lot", "i64", "lots", "risk", "ordered"),
+        Field("trigger_tick", "i64", "ticks", "risk", "price that triggers it"),
+        Field("written_ns", "i64", "ns, monotonic", "risk", "when its order or cancel was written"),
+        Field("placed_ns", "i64", "ns, monotonic", "risk", "when its order was written"),
+        Field("retry_ns", "i64", "ns, monotonic", "risk", "none is placed before"),
+        Field("failure_count", "i64", "count", "risk", "stops refused or lost in a row"),
+        Field("exposed_ns", "i64", "ns, monotonic", "risk", "not covered since; 0 = covered"),
+        Field("stray_order_id", "i64", "id", "risk", "one taken for absent that turned up"),
+        Field("stray_ns", "i64", "ns, monotonic", "risk", "when its cancel was written"),
     ],
     align=128,
 )
@@ -107,6 +149,7 @@ ORDER_STATE = Record(
         Field("ring_position", "i64", "position", "risk", "its place in the order ring"),
         Field("written_ns", "i64", "ns, monotonic", "risk", "when it was written"),
         Field("quantity_lot", "i64", "lots", "risk", "ordered"),
+        Field("price_tick", "i64", "ticks", "risk", "limit or trigger price; 0 = none"),
         Field("filled_lot", "i64", "lots", "risk", "sum of the fills applied"),
         Field("filled_value", "i64", "ticks × lots", "risk", "sum of the fills applied"),
         Field("fee_e8", "i64", "1e-8 quote", "risk", "sum of the fills applied"),
@@ -116,10 +159,11 @@ ORDER_STATE = Record(
         Field("island_start", "i64", "lots", "risk", "first lot of each", ISLAND_COUNT),
         Field("island_end", "i64", "lots", "risk", "lot after the last of each", ISLAND_COUNT),
         Field("symbol", "i64", "index", "risk", "row of the symbol table"),
-        Field("role", "i64", "Role", "risk", "entry or exit"),
+        Field("role", "i64", "Role", "risk", "entry, exit or resting stop"),
         Field("side", "i64", "+1, -1", "risk", "direction"),
         Field("reason", "i64", "OrderReason", "risk", "why it was written"),
         Field("status", "i64", "OrderStatus", "risk", "the last one reported"),
+        Field("error_code", "i64", "venue code", "risk", "the last one reported; 0 = none"),
         Field("done", "i64", "0 or 1", "risk", "terminal, and all of its fills are applied"),
     ],
     align=128,
@@ -134,20 +178,22 @@ UNDO = Record(
     "What a change in progress overwrites, so that a crash in its middle can be taken back.",
     [
         Field("kind", "i64", "UndoKind", "risk", "written last, cleared by the commit"),
-        Field("key", "i64", "position or id", "risk", "what tells whether it was committed"),
+        Field("key", "i64", "position", "risk", "of the ring that tells whether it was committed"),
         Field("symbol", "i64", "index", "risk", "whose rows are saved"),
         Field("order_id", "i64", "id", "risk", "whose order row is saved"),
         Field("header", "u8", "bytes", "risk", "copy", HEADER.size, align=64),
         Field("totals", "u8", "bytes", "risk", "copy of the control record's", TOTALS_SIZE),
         Field("position", "u8", "bytes", "risk", "copy", POSITION.size, align=64),
         Field("symbol_state", "u8", "bytes", "risk", "copy", SYMBOL_STATE.size, align=64),
+        Field("guard", "u8", "bytes", "risk", "copy", GUARD.size, align=64),
         Field("order", "u8", "bytes", "risk", "copy", ORDER_STATE.size, align=64),
     ],
 )
 
 STAMPS_OFFSET = HEADER.size
 SYMBOLS_OFFSET = STAMPS_OFFSET + STAMPS.size
-ORDERS_OFFSET = SYMBOLS_OFFSET + SYMBOL_STATE.size * SYMBOL_COUNT_MAX
+GUARDS_OFFSET = SYMBOLS_OFFSET + SYMBOL_STATE.size * SYMBOL_COUNT_MAX
+ORDERS_OFFSET = GUARDS_OFFSET + GUARD.size * SYMBOL_COUNT_MAX
 UNDO_OFFSET = ORDERS_OFFSET + ORDER_STATE.size * ORDER_COUNT
 
 
@@ -172,6 +218,15 @@ PARAMETERS = Record(
         Field("imbalance_limit", "f64", "fraction", "agent", "against the position, IMBALANCE"),
         Field("imbalance_ns", "i64", "ns", "agent", "time over which imbalance is smoothed"),
         Field("longest_hold_ns", "i64", "ns", "agent", "no time limit is later than this"),
+        Field("close_halts", "i64", "bits by HaltReason", "agent", "halts that close positions"),
+        Field("close_latches", "i64", "bits by LatchReason", "agent", "latches that do"),
+        Field("stale_exit_ns", "i64", "ns", "agent", "age of the price that closes; 0 = none"),
+        Field("exit_doubt_ns", "i64", "ns", "agent", "before a second exit is sent"),
+        Field("venue_stop", "i64", "0 or 1", "agent", "a stop rests at the venue"),
+        Field("stop_offset_pct", "f64", "fraction", "agent", "its trigger beyond the stop"),
+        Field("stop_move_pct", "f64", "fraction", "agent", "least move of it"),
+        Field("stop_move_ns", "i64", "ns", "agent", "least time between moves"),
+        Field("unprotected_ns", "i64", "ns", "agent", "without it, until closed; 0 = never"),
         Field("max_drawdown", "f64", "fraction", "agent", "fall from the peak that halts entries"),
         Field("max_portfolio_risk", "f64", "fraction", "agent", "of equity, all stops hit"),
         Field("price_collar_pct", "f64", "fraction", "agent", "limit price from the mid"),
@@ -260,11 +315,13 @@ CONTEXT = Record(
             ("header", "HEADER"),
             ("stamps", "STAMPS"),
             ("symbol_states", "SYMBOL_STATE rows"),
+            ("guards", "GUARD rows"),
             ("order_states", "ORDER_STATE rows"),
             ("undo", "UNDO"),
             ("parameters", "PARAMETERS"),
             ("counters", "risk's counter block"),
             ("histogram", "the histogram `risk`"),
+            ("unprotected", "the histogram `unprotected`"),
             ("wait", "waiting state"),
             ("closing", "1 = no entries any more (flag)"),
             ("executor_doorbell", "doorbell"),

@@ -1,6 +1,6 @@
 """Changes that a crash cannot leave half done: what is overwritten is saved first.
 
-    begin_change(context, kind, key, symbol, order_id)    save the rows, then set `kind`
+    begin_change(context, kind, symbol, order_id)    save the rows, then set `kind`
     … change the rows …
     <the commit: a ring's head or sequence moves on, see UndoKind>
     end_change(context)
@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from risk.state import (
     CONTEXT,
+    GUARD,
     HEADER,
     ORDER_COUNT,
     ORDER_STATE,
@@ -26,14 +27,12 @@ from risk.state import (
 from shm.atomics import compiler_barrier, load_relaxed
 from shm.compiled import kernel
 from shm.memory import copy_bytes
-from shm.records import ORDER
-from shm.rings import TAIL, head_address, slot_address
+from shm.rings import TAIL, head_address
 from shm.tables import POSITION
 from shm.views import view_of
 
 context_at = view_of(CONTEXT)
 undo_at = view_of(UNDO)
-order_at = view_of(ORDER)
 
 NONE = int(UndoKind.NONE)
 REPORT = int(UndoKind.REPORT)
@@ -44,10 +43,12 @@ HEADER_COPY = UNDO.offset("header")
 TOTALS_COPY = UNDO.offset("totals")
 POSITION_COPY = UNDO.offset("position")
 SYMBOL_COPY = UNDO.offset("symbol_state")
+GUARD_COPY = UNDO.offset("guard")
 ORDER_COPY = UNDO.offset("order")
 HEADER_SIZE = HEADER.size
 POSITION_SIZE = POSITION.size
 SYMBOL_STATE_SIZE = SYMBOL_STATE.size
+GUARD_SIZE = GUARD.size
 ORDER_STATE_SIZE = ORDER_STATE.size
 
 
@@ -59,12 +60,21 @@ def order_state_address(context: int, order_id: int) -> int:
 
 
 @kernel
-def begin_change(context: int, kind: int, key: int, symbol: int, order_id: int) -> None:
+def _place_of(context: int, kind: int) -> int:
+    """Return the position that moves on when a change of a kind is committed."""
+    view = context_at(context)
+    if kind == REPORT:
+        return load_relaxed(head_address(view.reports, 0))
+    return load_relaxed(view.orders + TAIL)
+
+
+@kernel
+def begin_change(context: int, kind: int, symbol: int, order_id: int) -> None:
     """Save the header, the totals, a symbol's rows and an order's row."""
     view = context_at(context)
     undo = view.undo
     record = undo_at(undo)
-    record.key = key
+    record.key = _place_of(context, kind)
     record.symbol = symbol
     record.order_id = order_id
     copy_bytes(undo + HEADER_COPY, view.header, HEADER_SIZE)
@@ -72,6 +82,7 @@ def begin_change(context: int, kind: int, key: int, symbol: int, order_id: int) 
     copy_bytes(undo + POSITION_COPY, view.positions + symbol * POSITION_SIZE, POSITION_SIZE)
     place = view.symbol_states + symbol * SYMBOL_STATE_SIZE
     copy_bytes(undo + SYMBOL_COPY, place, SYMBOL_STATE_SIZE)
+    copy_bytes(undo + GUARD_COPY, view.guards + symbol * GUARD_SIZE, GUARD_SIZE)
     copy_bytes(undo + ORDER_COPY, order_state_address(context, order_id), ORDER_STATE_SIZE)
     # Ordering: the copies before the mark, the mark before the change; see `take_back`.
     compiler_barrier()
@@ -91,12 +102,9 @@ def end_change(context: int) -> None:
 def _is_committed(context: int) -> bool:
     view = context_at(context)
     record = undo_at(view.undo)
-    if record.kind == REPORT:
-        return load_relaxed(head_address(view.reports, 0)) != record.key
-    if record.kind == ORDER_WRITTEN:
-        # The tail has been recovered: the order that was being written is the newest, or not there.
-        last = slot_address(view.orders, load_relaxed(view.orders + TAIL) - 1)
-        return order_at(last).order_id == record.key
+    # A ring's place never comes back to what it was. The tail has been recovered before.
+    if record.kind == REPORT or record.kind == ORDER_WRITTEN:
+        return _place_of(context, record.kind) != record.key
     return False
 
 
@@ -119,6 +127,7 @@ def take_back(context: int) -> int:
         copy_bytes(view.positions + symbol * POSITION_SIZE, undo + POSITION_COPY, POSITION_SIZE)
         place = view.symbol_states + symbol * SYMBOL_STATE_SIZE
         copy_bytes(place, undo + SYMBOL_COPY, SYMBOL_STATE_SIZE)
+        copy_bytes(view.guards + symbol * GUARD_SIZE, undo + GUARD_COPY, GUARD_SIZE)
         order = order_state_address(context, record.order_id)
         copy_bytes(order, undo + ORDER_COPY, ORDER_STATE_SIZE)
         undone = 1

@@ -3,30 +3,30 @@
 from __future__ import annotations
 
 from risk.exit_counters import exit_counter
-from risk.exits import (
-    CLOSE,
-    PARTIAL_CLOSE,
-    apply_decision,
-    evaluate_exit,
-)
-from risk.fills import note_failed_exit
+from risk.exits import CLOSE, PARTIAL_CLOSE, apply_decision, evaluate_exit
+from risk.forced import FLATTEN, forced_due, forced_reason
 from risk.foreign import is_left_alone
+from risk.guard import UNKNOWN, guard_address, is_idle
 from risk.orders import write_exit
 from risk.positions import (
     FLAT,
     exit_price,
-    mark_to_market,
     position_address,
+    settle_state,
     symbol_address,
     symbol_state_address,
     track_equity,
 )
-from risk.state import CONTEXT, DECISION, PARAMETERS, SYMBOL_STATE
-from runtime.clocks import mono_ns
+from risk.protection import LOOK_NS, protect, protection_due
+from risk.retries import note_failed_exit
+from risk.state import CONTEXT, DECISION, ORDER_STATE, PARAMETERS, SYMBOL_STATE
+from risk.undo import LOCAL, begin_change, end_change, order_state_address
 from shm import counters
+from shm.atomics import load_acquire
 from shm.compiled import kernel
 from shm.histograms import count
-from shm.records import MARKET_EVENT, EventFlag, EventKind, OrderReason
+from shm.records import OrderReason
+from shm.rings import head_address
 from shm.tables import CONTROL, POSITION, SYMBOL
 from shm.views import address_of, view_of
 
@@ -37,19 +37,14 @@ decision_at = view_of(DECISION)
 position_at = view_of(POSITION)
 symbol_at = view_of(SYMBOL)
 symbol_state_at = view_of(SYMBOL_STATE)
-event_at = view_of(MARKET_EVENT)
+order_state_at = view_of(ORDER_STATE)
 
-TRADE = int(EventKind.TRADE)
-BEST = int(EventKind.BEST)
-INVALID = int(EventKind.INVALID)
-DELAYED = int(EventFlag.DELAYED)
 PARTIAL = int(OrderReason.PARTIAL)
 REVERSAL = int(OrderReason.REVERSAL)
-FLATTEN = int(OrderReason.FLATTEN)
-# A position without a time limit is looked at this much later, if nothing comes before.
-FAR_NS = 1_000_000_000
+FOREIGN = int(OrderReason.FOREIGN)
 EXITS = counters.offset("risk.exits")
 EXIT_RETRIES = counters.offset("risk.exit_retries")
+EXITS_DOUBTED = counters.offset("risk.exits_doubted")
 
 
 @kernel
@@ -77,34 +72,69 @@ def _send_exit(
 
 
 @kernel
-def watch_position(context: int, symbol: int, origin_ns: int, now_ns: int) -> None:
-    """Take one step of a symbol's position at the best price known.
+def _set_doubt_aside(context: int, symbol: int, now_ns: int) -> None:
+    """Let another close be sent beside an exit of which nothing has been heard for too long.
 
-    Args:
-        context: CONTEXT.
-        symbol: index.
-        origin_ns: receive stamp of the event behind this step; `now_ns` where a timer is behind it.
-        now_ns: monotonic.
+    Both are reduce-only: in one-way mode they close no more than there is. One at a time is set
+    aside, so there are never more than two.
     """
+    view = context_at(context)
+    row = position_at(position_address(context, symbol))
+    state = symbol_state_at(symbol_state_address(context, symbol))
+    if row.exit_order_id == 0 or state.doubt_order_id != 0:
+        return
+    order = order_state_at(order_state_address(context, row.exit_order_id))
+    if order.status > UNKNOWN or now_ns - order.written_ns < doubt_limit_ns(context):
+        return
+    # Still in the ring: the executor has not seen it, and would see another no sooner.
+    if load_acquire(head_address(view.orders, 0)) - order.ring_position <= 0:
+        return
+    begin_change(context, LOCAL, symbol, row.exit_order_id)
+    state.doubt_order_id = row.exit_order_id
+    row.exit_order_id = 0
+    settle_state(context, symbol)
+    end_change(context)
+    count(view.counters, EXITS_DOUBTED, 1)
+
+
+@kernel
+def doubt_limit_ns(context: int) -> int:
+    """Return how long an exit may be without an answer before another is sent."""
+    return parameters_at(context_at(context).parameters).exit_doubt_ns
+
+
+@kernel
+def _watch(context: int, symbol: int, trade_tick: int, origin_ns: int, now_ns: int) -> None:
+    """Send the exit that is due, or take the stop on; the row has quantity, no exit is awaited."""
     view = context_at(context)
     place = position_address(context, symbol)
     row = position_at(place)
     left = row.entry_lot - row.exit_lot
-    # An exit in flight is waited for: two of them could close more than there is.
-    if row.state == FLAT or left <= 0 or row.exit_order_id != 0:
-        return
     state = symbol_state_at(symbol_state_address(context, symbol))
-    control = control_at(view.control)
     # Somebody else looks after it, unless a person wants everything closed.
-    if is_left_alone(place) and control.kill_flatten == 0:
+    if is_left_alone(place) and control_at(view.control).kill_flatten == 0:
         return
-    if control.flatten_requested != 0 or control.kill_flatten != 0:
-        state.want_close = FLATTEN
+    if left < 0:
+        # More was closed than opened: what is held is on a side that nobody wanted.
+        _send_exit(context, symbol, -left, FOREIGN, origin_ns, now_ns)
+        return
+    reason = forced_reason(context, symbol, now_ns)
+    if reason != 0 and (state.want_close == 0 or reason == FLATTEN):
+        state.want_close = reason
     if state.want_close == 0:
         lot_min = symbol_at(symbol_address(context, symbol)).lot_min
         price = exit_price(address_of(state), row.side)
         decision = view.decision
-        action = evaluate_exit(place, view.parameters, lot_min, price, 0, 0.0, now_ns, decision)
+        action = evaluate_exit(
+            place,
+            view.parameters,
+            lot_min,
+            price,
+            trade_tick,
+            state.imbalance,
+            now_ns,
+            decision,
+        )
         made = decision_at(decision)
         if action == CLOSE:
             state.want_close = made.reason
@@ -119,12 +149,67 @@ def watch_position(context: int, symbol: int, origin_ns: int, now_ns: int) -> No
 
 
 @kernel
+def watch_trade(context: int, symbol: int, trade_tick: int, origin_ns: int, now_ns: int) -> None:
+    """Take one step of a symbol's position at the best price known, and of its stop at the venue.
+
+    Args:
+        context: CONTEXT.
+        symbol: index.
+        trade_tick: price of the trade behind this step; 0 = none.
+        origin_ns: receive stamp of the event behind this step; `now_ns` where a timer is behind it.
+        now_ns: monotonic.
+    """
+    row = position_at(position_address(context, symbol))
+    if row.state != FLAT:
+        _set_doubt_aside(context, symbol, now_ns)
+        # An exit in flight is waited for: two of them could close more than there is.
+        if row.entry_lot != row.exit_lot and row.exit_order_id == 0:
+            _watch(context, symbol, trade_tick, origin_ns, now_ns)
+    protect(context, symbol, now_ns)
+
+
+@kernel
+def watch_position(context: int, symbol: int, origin_ns: int, now_ns: int) -> None:
+    """Take one step as `watch_trade` does, without a trade."""
+    watch_trade(context, symbol, 0, origin_ns, now_ns)
+
+
+@kernel
 def request_close(context: int, symbol: int, reason: int, origin_ns: int, now_ns: int) -> None:
     """Close a position for a reason of another than the exit machine."""
     state = symbol_state_at(symbol_state_address(context, symbol))
     if state.want_close == 0 and not is_left_alone(position_address(context, symbol)):
         state.want_close = reason
     watch_position(context, symbol, origin_ns, now_ns)
+
+
+@kernel
+def _earlier(due_ns: int, other_ns: int) -> int:
+    """Return the earlier of two times, of which 0 is none."""
+    if due_ns == 0 or (other_ns != 0 and other_ns < due_ns):
+        return other_ns
+    return due_ns
+
+
+@kernel
+def _due(context: int, symbol: int, now_ns: int) -> int:
+    """Return when a symbol is to be looked at again at the latest, or 0."""
+    row = position_at(position_address(context, symbol))
+    state = symbol_state_at(symbol_state_address(context, symbol))
+    due = protection_due(context, symbol, now_ns)
+    if row.state == FLAT:
+        return due
+    if row.exit_order_id != 0:
+        if state.doubt_order_id != 0:
+            return due
+        # One that was still in the ring then is looked at again a little later.
+        return _earlier(due, max(row.exit_sent_ns + doubt_limit_ns(context), now_ns + LOOK_NS))
+    if row.entry_lot == row.exit_lot:
+        return due
+    due = _earlier(due, forced_due(context, symbol))
+    if row.hold_ns_max > 0:
+        due = _earlier(due, row.opened_ns + row.hold_ns_max)
+    return _earlier(due, state.retry_ns if state.retry_ns > now_ns else 0)
 
 
 @kernel
@@ -137,17 +222,10 @@ def watch_all(context: int, now_ns: int) -> int:
     due = 0
     for symbol in range(control_at(view.control).symbol_count):
         row = position_at(position_address(context, symbol))
-        if row.state == FLAT:
+        if row.state == FLAT and is_idle(guard_address(context, symbol)):
             continue
         watch_position(context, symbol, now_ns, now_ns)
-        if row.exit_order_id != 0 or row.entry_lot <= row.exit_lot:
-            continue
-        state = symbol_state_at(symbol_state_address(context, symbol))
-        mine = row.opened_ns + row.hold_ns_max if row.hold_ns_max > 0 else now_ns + FAR_NS
-        if state.retry_ns > now_ns:
-            mine = min(mine, state.retry_ns)
-        if due == 0 or mine < due:
-            due = mine
+        due = _earlier(due, _due(context, symbol, now_ns))
     track_equity(context, parameters_at(view.parameters).max_drawdown)
     return due
 
@@ -157,42 +235,3 @@ def forget_prices(context: int) -> None:
     """Trust no price until the next BEST of its symbol: records were lost. Bound: symbol_count."""
     for symbol in range(control_at(context_at(context).control).symbol_count):
         symbol_state_at(symbol_state_address(context, symbol)).best_valid = 0
-
-
-@kernel
-def _take_best(event: int, symbol_state: int) -> None:
-    view = event_at(event)
-    state = symbol_state_at(symbol_state)
-    if view.price_tick > 0 and view.ask_tick > view.price_tick:
-        state.bid_tick = view.price_tick
-        state.ask_tick = view.ask_tick
-        state.best_valid = 1
-    else:
-        state.best_valid = 0
-
-
-@kernel
-def take_event(context: int, event: int) -> None:
-    """Take one market event: remember prices, step the symbol's position on each BEST.
-
-    The clock is read only where there is a position: it would be half of the cost elsewhere.
-    """
-    view = context_at(context)
-    market = event_at(event)
-    symbol = market.symbol
-    if symbol >= control_at(view.control).symbol_count or market.flags & DELAYED:
-        return
-    place = symbol_state_address(context, symbol)
-    state = symbol_state_at(place)
-    state.seen_ns = market.origin_ns
-    if market.kind == BEST:
-        _take_best(event, place)
-        if position_at(position_address(context, symbol)).state != FLAT:
-            now = mono_ns()
-            mark_to_market(context, symbol)
-            track_equity(context, parameters_at(view.parameters).max_drawdown)
-            watch_position(context, symbol, market.origin_ns, now)
-    elif market.kind == TRADE:
-        state.trade_tick = market.price_tick
-    elif market.kind == INVALID:
-        state.best_valid = 0

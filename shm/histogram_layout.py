@@ -37,6 +37,10 @@ HISTOGRAMS: dict[str, tuple[str, str]] = {
     "feed": ("feed", "receive stamp → last record of the message in the market ring"),
     "engine": ("engine", "receive stamp → signal in the ring"),
     "risk": ("risk", "signal or market event read → order in the ring"),
+    "unprotected": (
+        "risk",
+        "position without a covering stop at the venue → with one, or flat",
+    ),
     "executor": ("executor", "order written → bytes handed to the socket"),
     "tick_to_order": ("executor", "receive stamp of the causing event → bytes handed over"),
     "ack": ("executor", "bytes handed over → first word of the venue"),

@@ -175,7 +175,7 @@ SYMBOL = Record(
 
 ORDER_ROW = Record(
     "order_row",
-    "One per order: the executor's memory of it, which outlives the executor.",
+    "One per order, at its id modulo the rows: the executor's memory, which outlives it.",
     [
         Field("order_id", "i64", "id", "executor", "0 = the row is free"),
         Field("position_id", "i64", "id", "executor", "as in the order"),

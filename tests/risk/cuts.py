@@ -21,8 +21,8 @@ from types import FrameType
 from typing import Any
 
 from risk.limit_table import REJECTED_COUNTERS
-from risk.state import ORDER_STATE, UNDO, UNDO_OFFSET
-from shm.records import ORDER, OrderStatus
+from risk.state import GUARD, ORDER_STATE, UNDO, UNDO_OFFSET
+from shm.records import ORDER, OrderAction, OrderReason, OrderStatus
 from shm.tables import POSITION
 from tests.risk.desk import RUN_FIELDS, Desk, jit_kernels
 
@@ -31,6 +31,7 @@ TRACED = {str(path) for path in (ROOT / "risk").glob("*.py")} | {str(ROOT / "shm
 Place = tuple[int, str, int]  # step, file, line
 POSITION_RUN_FIELDS = ("opened_ns", "exit_sent_ns")
 # What is remembered to save work: it may be forgotten at any time.
+GUARD_RUN_FIELDS = ("written_ns", "placed_ns", "retry_ns", "exposed_ns", "stray_ns")
 QUIET_FIELDS = ("quiet_low_tick", "quiet_high_tick", "quiet_until_ns")
 
 
@@ -69,8 +70,17 @@ class Killer:
         return False
 
 
+def pick(orders: list[Any], reason: OrderReason, number: int = -1) -> Any:
+    """Return one of the orders placed for a reason: the last one, or by number."""
+    placed = [o for o in orders if o.reason == reason and o.action == OrderAction.PLACE]
+    return placed[number]
+
+
 def story(desk: Desk) -> list[Callable[[list[Any]], None]]:
     """Return the steps: each writes what other stages would, given the orders so far."""
+
+    def stop_is(status: OrderStatus) -> Callable[[list[Any]], None]:
+        return lambda orders: desk.report(pick(orders, OrderReason.PROTECTION), status)
 
     def signal(orders: list[Any]) -> None:
         desk.best(450_000, 450_001)
@@ -85,29 +95,51 @@ def story(desk: Desk) -> list[Callable[[list[Any]], None]]:
         desk.best(450_910, 450_911)
 
     def fill_partial(orders: list[Any]) -> None:
-        desk.fill(orders[1], 450_910)
+        desk.fill(pick(orders, OrderReason.PARTIAL), 450_910)
+
+    def move(orders: list[Any]) -> None:
+        desk.release_move()
 
     def stop(orders: list[Any]) -> None:
         desk.best(449_000, 449_001)
         desk.signal(-1, 1)
 
     def fill_stop_in_part(orders: list[Any]) -> None:
-        desk.fill(orders[2], 449_000, lot=3)
-        desk.report(orders[2], OrderStatus.EXPIRED, filled_lot=3)
+        order = pick(orders, OrderReason.TRAILING)
+        desk.fill(order, 449_000, lot=3)
+        desk.report(order, OrderStatus.EXPIRED, filled_lot=3)
 
     def again(orders: list[Any]) -> None:
         desk.release_retry()
 
-    def fill_rest(orders: list[Any]) -> None:
-        desk.fill(orders[3], 449_000)
+    def cross(orders: list[Any]) -> None:
+        # The stop at the venue has triggered meanwhile, and takes one lot of what is left.
+        desk.fill(pick(orders, OrderReason.PROTECTION), 448_900, lot=1)
 
-    return [signal, fill_in_two, partial, fill_partial, stop, fill_stop_in_part, again, fill_rest]
+    def fill_rest(orders: list[Any]) -> None:
+        order = pick(orders, OrderReason.TRAILING)
+        desk.fill(order, 449_000, lot=order.quantity_lot - 1)
+        desk.report(order, OrderStatus.EXPIRED, filled_lot=order.quantity_lot - 1)
+
+    def end_stop(orders: list[Any]) -> None:
+        desk.report(pick(orders, OrderReason.PROTECTION), OrderStatus.CANCELED, filled_lot=1)
+
+    rest, canceled = stop_is(OrderStatus.NEW), stop_is(OrderStatus.CANCELED)
+    return [
+        *(signal, fill_in_two, rest, canceled, rest),
+        *(partial, fill_partial, move, canceled, rest),
+        *(stop, fill_stop_in_part, again, cross, fill_rest, end_stop),
+    ]
 
 
 def tell(killer: Killer, recovery: Killer | None = None, kernels: Any = None) -> dict[str, Any]:
     """Play the story, with at most one crash in a look and one in the recovery; return its end."""
     kernels = kernels or jit_kernels()
-    changes = {"trading__base_position_usd": 1000.0, "risk__max_order_notional_usd": 5000.0}
+    changes = {
+        "trading__base_position_usd": 1000.0,
+        "risk__max_order_notional_usd": 5000.0,
+        "risk__venue_stop": True,
+    }
     with closing(Desk(kernels, queue=8, market_queue=1024, **changes)) as desk:
         orders: list[Any] = []
         desk.look()
@@ -146,8 +178,9 @@ def end_of(desk: Desk, orders: list[Any]) -> dict[str, Any]:
         ],
         "table": [
             plain(desk.order_state(k), ORDER_STATE, ("written_ns",))
-            for k in range(1, len(orders) + 1)
+            for k in range(1, desk.header.last_order_id + 1)
         ],
+        "guards": [plain(desk.guard(k), GUARD, GUARD_RUN_FIELDS) for k in range(3)],
         "totals": [
             control.realized_e8,
             control.fee_e8,

@@ -12,7 +12,16 @@ from config.knobs import KNOBS
 from config.loader import settings_of
 from config.settings import Settings
 from risk.parameters import wire
-from risk.state import HEADER, ORDER_COUNT, ORDER_STATE, ORDERS_OFFSET, SYMBOL_STATE, SYMBOLS_OFFSET
+from risk.state import (
+    GUARD,
+    GUARDS_OFFSET,
+    HEADER,
+    ORDER_COUNT,
+    ORDER_STATE,
+    ORDERS_OFFSET,
+    SYMBOL_STATE,
+    SYMBOLS_OFFSET,
+)
 from risk.state import state_size as risk_state_size
 from runtime.wait_layout import WAIT, WaitStrategy
 from shm import topology
@@ -60,6 +69,8 @@ class Desk:
 
     def __init__(self, kernels: Any, queue: int = 64, market_queue: int = 64, **changes: Any):
         self.kernels = kernels
+        # Tests of the ledger switch it on; in the others no stop is among the orders.
+        changes.setdefault("risk__venue_stop", False)
         self.settings = settings_with(**changes)
         sizes = topology.Sizes(
             market_queue=market_queue,
@@ -117,6 +128,10 @@ class Desk:
     def symbol_state(self, symbol: int = 0) -> Any:
         base = self.memory.state("risk") + SYMBOLS_OFFSET
         return SYMBOL_STATE.at(base + symbol * SYMBOL_STATE.size)
+
+    def guard(self, symbol: int = 0) -> Any:
+        base = self.memory.state("risk") + GUARDS_OFFSET
+        return GUARD.at(base + symbol * GUARD.size)
 
     def order_state(self, order_id: int) -> Any:
         base = self.memory.state("risk") + ORDERS_OFFSET
@@ -223,6 +238,15 @@ class Desk:
         self.fill(order, price)
         self.look()
         return order
+
+    def rest(self, order: Any) -> None:
+        """Let the venue take a stop, and risk hear of it."""
+        self.report(order, OrderStatus.NEW)
+        self.look()
+
+    def release_move(self, symbol: int = 0) -> None:
+        """Let the least time between two moves of a stop be over."""
+        self.guard(symbol).placed_ns -= 10_000_000_000
 
     def release_retry(self, symbol: int = 0) -> None:
         """Let the pause before the next exit be over."""
