@@ -164,12 +164,11 @@ def doubted(desk):
     desk.best(449_000, 449_001)
     desk.look()
     (first,) = desk.orders()
-    desk.order_state(first.order_id).written_ns -= 999_000_000
+    # The executor has its row, so the order is not decided from there.
+    desk.row(first, OrderStatus.SENDING)
     desk.look()
     assert desk.orders() == []
-    desk.order_state(first.order_id).written_ns -= 2_000_000
-    # The executor has its row, so the order is not decided from there either.
-    desk.row(first, OrderStatus.SENDING)
+    desk.order_state(first.order_id).written_ns -= SECOND
     return first
 
 
