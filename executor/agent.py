@@ -14,6 +14,7 @@ from executor import state
 from executor.clock import VenueClock
 from executor.comparing import Comparing
 from executor.counts import Counts
+from executor.funding import FundingBooks
 from executor.history import History
 from executor.ledger import Ledger
 from executor.limits import Limits
@@ -24,7 +25,7 @@ from executor.procedures import Procedure, Runner
 from executor.pulling import Puller
 from executor.reconcile import Reconciler
 from executor.resolve import Resolver
-from executor.rest import HOUSEKEEPING, Call, Rest
+from executor.rest import FIRST, HOUSEKEEPING, Call, Rest
 from executor.signing import Signer
 from executor.sweeping import Sweeper
 from executor.texts import OrderTexts
@@ -49,6 +50,7 @@ GAP_NS = 50_000_000
 # Share of the stop time for cancelling and comparing. The supervisor gives the stages half of the
 # stop time, after the positions were closed; this leaves room to end the threads in that half.
 CLOSE_SHARE = 0.45
+LAST_LOOK_S = 0.2  # for the funding that was paid last
 START_SHARE = 0.8
 # The interpreter hands over between threads at this interval: the worker's must not hold up an
 # order for the default of 5 ms.
@@ -96,6 +98,7 @@ class Agent:
         if not self._run_until_done(procedure, seconds):
             raise TimeoutError(f"the venue did not answer within {seconds:.1f} s")
         self._holds_orders = False
+        self._funding.begin()
         self._status()
 
     def _make_waiting(self) -> None:
@@ -164,9 +167,10 @@ class Agent:
             self._texts, self._clock, self._timers, timeout_ns, self._placing.on_place
         )
         self._placing.api = self._api
+        self._funding = FundingBooks(context, self._runner, self._timers)
         self._user = UserData(
             context, counts, self._ledger, self._runner, self._timers, self._resolver,
-            lambda reason: self._reconciler.distrust(reason),
+            lambda reason: self._reconciler.distrust(reason), self._funding.noticed,
         )  # fmt: skip
         history = History(
             table, self._resolver, self._clock, counts, memory.control.epoch, context.symbols,
@@ -365,6 +369,7 @@ class Agent:
             self._counts.orders_lost.value = len(undecided)
             self._counts.venue_matches.value = 0
             self._log.error("closing without a comparison", undecided=undecided[:16])
+        self._run_until_done(self._funding.close(FIRST), LAST_LOOK_S)
         self._context.memory.control.reconciled = 0
         self._api_link.close()
         self._user_link.close()

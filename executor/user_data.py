@@ -36,7 +36,7 @@ class UserData:
     """Keep the listen key, and turn the stream's events into changes of orders.
 
     `on_distrust(reason)` is called when the stream cannot be relied on and the venue has to be
-    asked for everything.
+    asked for everything; `on_funding()` when funding was paid or got.
     """
 
     def __init__(
@@ -48,6 +48,7 @@ class UserData:
         timers: Timers,
         resolver: Resolver,
         on_distrust: Callable[[str], None],
+        on_funding: Callable[[], None],
     ) -> None:
         self.link: Link | None = None
         self._base_url = context.order_endpoints.private_stream_url.rstrip("/")
@@ -57,7 +58,7 @@ class UserData:
         self._log = context.log
         self._counts, self._ledger, self._runner = counts, ledger, runner
         self._timers, self._resolver = timers, resolver
-        self._on_distrust = on_distrust
+        self._on_distrust, self._on_funding = on_distrust, on_funding
         self._key = ""
         self._obtaining = self._keeping = False
         self._foreign_logged = 0
@@ -142,6 +143,8 @@ class UserData:
             for balance in event["a"].get("B", ()):
                 if balance["a"] == self._quote:
                     self._control.wallet_e8 = venue.to_e8(balance["wb"])
+            if event["a"].get("m") == "FUNDING_FEE":
+                self._on_funding()
         elif kind == "listenKeyExpired":
             self._log.warning("listen key expired")
             self._key = ""

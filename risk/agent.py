@@ -113,8 +113,8 @@ class Agent:
 
     def _equity_e8(self) -> int:
         control = self._memory.control
-        results = control.realized_e8 - control.fee_e8 + control.unrealized_e8
-        return int(self._header.wallet_start_e8 + results)
+        results = control.realized_e8 - control.fee_e8 + control.funding_e8
+        return int(self._header.wallet_start_e8 + results + control.unrealized_e8)
 
     def _report_status(self) -> None:
         get = self._memory.counters.get

@@ -120,13 +120,14 @@ def exit_price(symbol_state: int, side: int) -> int:
 
 @kernel
 def equity_e8(context: int) -> int:
-    """Return wallet at start + realised − fees + unrealised; 0 while the wallet is unknown."""
+    """Return wallet at start + realised − fees + funding + unrealised; 0 without a wallet."""
     view = context_at(context)
     header = header_at(view.header)
     if header.wallet_start_e8 == 0:
         return 0
     control = control_at(view.control)
-    return header.wallet_start_e8 + control.realized_e8 - control.fee_e8 + control.unrealized_e8
+    results = control.realized_e8 - control.fee_e8 + control.funding_e8
+    return header.wallet_start_e8 + results + control.unrealized_e8
 
 
 @kernel
@@ -142,7 +143,8 @@ def track_equity(context: int, max_drawdown: float) -> None:
         if control.wallet_e8 <= 0:
             return
         # The wallet may be stated late: results that it already holds are not counted twice.
-        header.wallet_start_e8 = control.wallet_e8 - control.realized_e8 + control.fee_e8
+        results = control.realized_e8 - control.fee_e8 + control.funding_e8
+        header.wallet_start_e8 = control.wallet_e8 - results
     equity = equity_e8(context)
     if forget_voided_risk_latch(view.control) or equity > header.peak_e8:
         header.peak_e8 = equity

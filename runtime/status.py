@@ -192,6 +192,7 @@ def summary(
         "open_positions": control.open_position_count,
         "pnl_after_fees": round((control.realized_e8 - control.fee_e8) * E8, 8),
         "fees": round(control.fee_e8 * E8, 8),
+        "funding": round(control.funding_e8 * E8, 8),
         # Unknown, not zero, when the executor did not get to compare.
         "orders_lost": counters.get("executor.orders_lost") if closed else None,
         "orders_duplicated": counters.get("executor.orders_duplicated") if closed else None,

@@ -29,7 +29,7 @@ from shm.records import (
     OrderType,
     TimeInForce,
 )
-from shm.tables import ORDER_ROW, read_symbol_name
+from shm.tables import FUNDING, ORDER_ROW, read_symbol_name
 from shm.topology import SharedMemory
 
 # Records in one transaction: what a disk takes at once, and how long a reader may have to wait.
@@ -70,7 +70,9 @@ class TradeLedger:
         self._loaded = False
         self._repair_due = True
         self._lost_before = 0
+        self._has_wallet = False
         self._unstamped: list[int] = []
+        self._payments: dict[int, int] = {}  # funding written, by symbol
 
     # --- a batch -----------------------------------------------------------------------------
 
@@ -89,7 +91,11 @@ class TradeLedger:
                 self._load()
             rows = self._copy_rows() if self._repair_due else []
             until = self._reports.newest()
-            if not (rows or closing or self._unstamped) and self._is_idle(until):
+            funding = self._new_funding()
+            # The wallet before the first trade is what the run's profit is measured against.
+            first_wallet = not self._has_wallet and self._memory.control.wallet_e8 > 0
+            waiting = rows or funding or closing or self._unstamped or first_wallet
+            if not waiting and self._is_idle(until):
                 self._repair_due = False
                 return 0
             self._store.begin()
@@ -97,12 +103,16 @@ class TradeLedger:
             if rows and is_complete:
                 self._repair(rows)
             self._stamp()
+            for symbol, (payments, total_e8, time_ns) in funding.items():
+                self._store.put_funding(self._symbols[symbol], payments, total_e8, time_ns)
             self._note_run(closing)
             self._store.commit()
         except BaseException:
             self._loaded = False
             self._store.roll_back()
             raise
+        self._has_wallet |= first_wallet
+        self._payments |= {symbol: row[0] for symbol, row in funding.items()}
         self._publish_counts(started)
         return taken
 
@@ -123,6 +133,7 @@ class TradeLedger:
         self._lost_before = run.lost_records
         self._repair_due = True
         self._unstamped = []
+        self._payments = {}
         self._loaded = True
 
     def _read(self, until: int) -> tuple[int, bool]:
@@ -146,6 +157,20 @@ class TradeLedger:
         if self.lost_records != lost:
             self._repair_due = True
         return taken, is_complete
+
+    def _new_funding(self) -> dict[int, tuple[int, int, int]]:
+        """Return count, sum and time by symbol where the executor's rows say something new."""
+        found = {}
+        for symbol in range(len(self._symbols)):
+            row = FUNDING.at(self._memory.funding_address(symbol))
+            payments: int = row.payments
+            if payments == self._payments.get(symbol, 0):
+                continue
+            told = payments, row.total_e8, row.last_ms * 1_000_000
+            # The executor writes the count last: the same count again means one state.
+            if row.payments == payments:
+                found[symbol] = told
+        return found
 
     def _note_run(self, closing: bool) -> None:
         control = self._memory.control

@@ -145,36 +145,55 @@ def since_ns(text: str, now_ns: int) -> int:
     return int(when.timestamp()) * NS_PER_S
 
 
-def read_trips(database: sqlite3.Connection, filters: Filters, now_ns: int) -> list[TripRow]:
-    """Return the round trips that pass, in the order in which they were closed; open ones last.
-
-    Raises:
-        ReportError: a filter cannot be read.
-    """
-    clauses, values = ["1"], []
-    for column, wanted in (
-        ("symbol", filters.symbol.upper()),
-        ("strategy", filters.strategy.lower()),
-    ):
-        if wanted:
-            clauses.append(f"t.{column} = ?")
-            values.append(wanted)
+def _where(filters: Filters, time_column: str, now_ns: int) -> tuple[str, list[str | int]]:
+    """Return the condition of symbol, time and run on a table `t`, and its values."""
+    clauses: list[str] = ["1"]
+    values: list[str | int] = []
+    if filters.symbol:
+        clauses.append("t.symbol = ?")
+        values.append(filters.symbol.upper())
     if filters.since:
-        clauses.append("coalesce(t.closed_ns, t.opened_ns) >= ?")
-        values.append(since_ns(filters.since, now_ns))  # type: ignore[arg-type]
+        clauses.append(f"{time_column} >= ?")
+        values.append(since_ns(filters.since, now_ns))
     if filters.run == "last":
         clauses.append("t.epoch = (SELECT max(epoch) FROM runs)")
     elif filters.run:
         if not filters.run.isdigit():
             raise ReportError(f"RUN is the epoch of a run, or last: RUN={filters.run}")
         clauses.append("t.epoch = ?")
-        values.append(filters.run)
+        values.append(int(filters.run))
+    return " AND ".join(clauses), values
+
+
+def read_funding(
+    database: sqlite3.Connection, filters: Filters, now_ns: int
+) -> list[tuple[str, int]]:
+    """Return the funding by symbol, in 1e-8 quote; it belongs to no strategy."""
+    where, values = _where(filters, "t.time_ns", now_ns)
+    found = database.execute(
+        f"SELECT symbol, sum(amount_e8) FROM funding t WHERE {where} "  # noqa: S608
+        "GROUP BY symbol ORDER BY symbol",
+        values,
+    )
+    return [(symbol, amount_e8) for symbol, amount_e8 in found]
+
+
+def read_trips(database: sqlite3.Connection, filters: Filters, now_ns: int) -> list[TripRow]:
+    """Return the round trips that pass, in the order in which they were closed; open ones last.
+
+    Raises:
+        ReportError: a filter cannot be read.
+    """
+    where, values = _where(filters, "coalesce(t.closed_ns, t.opened_ns)", now_ns)
+    if filters.strategy:
+        where += " AND t.strategy = ?"
+        values.append(filters.strategy.lower())
     columns = ", ".join(f"t.{name}" for name in TripRow._fields[:-4])
     scales = ", ".join(f"s.{name}" for name in TripRow._fields[-4:])
     found = database.execute(
         f"SELECT {columns}, {scales} FROM round_trips t "  # noqa: S608  names of this file
         "JOIN symbols s ON s.epoch = t.epoch AND s.symbol = t.symbol "
-        f"WHERE {' AND '.join(clauses)} "
+        f"WHERE {where} "
         "ORDER BY t.closed_ns IS NULL, t.closed_ns, t.epoch, t.symbol, t.number",
         values,
     )
@@ -256,6 +275,17 @@ def _sums(what: str, trips: Sequence[TripRow]) -> Cells:
     )
 
 
+def funding_lines(trips: Sequence[TripRow], funding: Sequence[tuple[str, int]]) -> list[str]:
+    """Return the table of funding, and what is left with it; nothing where there was none."""
+    if not funding:
+        return []
+    paid_e8 = sum(amount_e8 for _, amount_e8 in funding)
+    net_e8 = sum(trip.net_e8 for trip in trips if trip.closed_ns is not None)
+    rows = [(f"funding {symbol}", money_text(amount_e8)) for symbol, amount_e8 in funding]
+    rows.append(("all, funding included", money_text(net_e8 + paid_e8)))
+    return ["", *aligned(("what", "amount"), rows)]
+
+
 def notes(database: sqlite3.Connection, trips: Sequence[TripRow]) -> list[str]:
     """Return what a reader has to know to trust the table."""
     said = []
@@ -330,11 +360,13 @@ def report(path: Path, filters: Filters, last: int, csv_to: str) -> int:
                 write_csv(trips, out)
             print(f"{len(trips)} round trips written to {csv_to}")
             return 0
-        if not trips:
+        funding = [] if filters.strategy else read_funding(database, filters, time.time_ns())
+        if not trips and not funding:
             print(f"no round trips: {path}")
             return 0
         shown = trips[-last:]
-        lines = [*trip_lines(shown), "", *sum_lines(trips), *notes(database, trips)]
+        lines = [*trip_lines(shown), "", *sum_lines(trips), *funding_lines(trips, funding)]
+        lines += notes(database, trips)
         if len(shown) < len(trips):
             lines.insert(0, f"the last {len(shown)} of {len(trips)} round trips")
         print("\n".join(lines))

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 
 from runtime.trade_table import (
     FILLS,
+    FUNDING,
     ORDERS,
     ROUND_TRIPS,
     RUNS,
@@ -212,6 +213,20 @@ class TradeStore:
             (self._epoch, order_id),
         ).fetchone()
         return int(found[0]), int(found[1])
+
+    # --- funding -----------------------------------------------------------------------------
+
+    def put_funding(self, symbol: str, payments: int, total_e8: int, time_ns: int) -> None:
+        """Write what was paid or got since the last row of a symbol, if anything was."""
+        told, count = self.database.execute(
+            "SELECT coalesce(sum(amount_e8), 0), coalesce(max(payments), 0) FROM funding "
+            "WHERE epoch = ? AND symbol = ?",
+            (self._epoch, symbol),
+        ).fetchone()
+        if count != payments:
+            self.database.execute(
+                insert_sql(FUNDING), (self._epoch, symbol, payments, total_e8 - told, time_ns)
+            )
 
     # --- round trips -------------------------------------------------------------------------
 

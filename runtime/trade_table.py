@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import quote
 
-VERSION = 1
+VERSION = 2
 PAGE_SIZE = 4096
 # What a page cache of the writer may hold: it appends, and looks up by key.
 CACHE_KIB = 128
@@ -167,11 +167,27 @@ ROUND_TRIPS = Table(
     ),
 )
 
-TABLES = (RUNS, SYMBOLS, ORDERS, FILLS, ROUND_TRIPS)
+FUNDING = Table(
+    "funding",
+    "One row per look that found funding paid or got; usually one payment.",
+    ("epoch", "symbol", "payments"),
+    (
+        EPOCH,
+        SYMBOL,
+        Column("payments", I, "count", "payments of the run and symbol so far"),
+        Column("amount_e8", I, "1e-8 quote", "got since the row before; paid is negative"),
+        Column("time_ns", I, WALL, "of the latest payment, as the venue states it"),
+    ),
+)
+
+TABLES = (RUNS, SYMBOLS, ORDERS, FILLS, ROUND_TRIPS, FUNDING)
 INDEXES = (
     "CREATE INDEX round_trips_closed ON round_trips (closed_ns)",
     "CREATE INDEX orders_open ON orders (epoch, ended_ns)",
 )
+# What makes a file of one version one of the next.
+MIGRATIONS = {1: (FUNDING.sql(),)}
+assert set(MIGRATIONS) == set(range(1, VERSION))
 
 
 class LedgerError(RuntimeError):
@@ -240,11 +256,16 @@ def open_writer(path: Path) -> tuple[sqlite3.Connection, Path | None]:
 
 
 def _create(database: sqlite3.Connection) -> None:
-    if database.execute("PRAGMA user_version").fetchone()[0]:
+    """Make the tables, or those that a file of an earlier version lacks."""
+    found = database.execute("PRAGMA user_version").fetchone()[0]
+    if found >= VERSION:
         return
+    statements = [*(table.sql() for table in TABLES), *INDEXES]
+    if found:
+        statements = [sql for version in range(found, VERSION) for sql in MIGRATIONS[version]]
     database.execute("BEGIN IMMEDIATE")
     try:
-        for statement in (*(table.sql() for table in TABLES), *INDEXES):
+        for statement in statements:
             database.execute(statement)
         database.execute(f"PRAGMA user_version={VERSION}")
         database.execute("COMMIT")

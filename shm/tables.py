@@ -89,6 +89,7 @@ CONTROL = Record(
             align=CACHE_LINE_PAIR,
         ),
         Field("wallet_e8", "i64", "1e-8 quote", "executor", "wallet balance at reconciliation"),
+        Field("funding_e8", "i64", "1e-8 quote", "executor", "funding got since the start, signed"),
         Field("clock_offset_ns", "i64", "ns", "executor", "venue wall clock minus ours"),
         Field("clock_ready", "i64", "0 or 1", "executor", "the offset has been measured"),
         # Written by risk.
@@ -294,6 +295,16 @@ BOOK_REQUEST = Record(
     align=CACHE_LINE_PAIR,
 )
 
+FUNDING = Record(
+    "funding",
+    "One per symbol: the funding of this run, as the venue's income history has it.",
+    [
+        Field("total_e8", "i64", "1e-8 quote", "executor", "got since the start; paid is negative"),
+        Field("payments", "i64", "count", "executor", "payments in it; written last"),
+        Field("last_ms", "i64", "ms, venue clock", "executor", "time of the latest"),
+    ],
+)
+
 TABLE_RECORDS = (
     SEGMENT_HEADER,
     CONTROL,
@@ -304,6 +315,7 @@ TABLE_RECORDS = (
     POSITION,
     BOOK_REQUEST,
     SYMBOL_TRUST,
+    FUNDING,
 )
 
 assert SYMBOL_COUNT_MAX <= 1 << 16, "symbol indices are u16"

@@ -18,6 +18,7 @@ from shm.tables import (
     BOOK_REQUEST,
     CONTROL,
     DOORBELL,
+    FUNDING,
     ORDER_ROW,
     POSITION,
     PROCESS,
@@ -74,6 +75,7 @@ for _name, _size in (
     ("positions", POSITION.size * SYMBOL_COUNT_MAX),
     ("book_requests", BOOK_REQUEST.size * SYMBOL_COUNT_MAX),
     ("trusts", SYMBOL_TRUST.size * SYMBOL_COUNT_MAX),
+    ("funding", FUNDING.size * SYMBOL_COUNT_MAX),
     ("counters", counters.AREA_SIZE),
     ("histograms", histogram_layout.AREA_SIZE),
 ):
@@ -153,6 +155,10 @@ class SharedMemory:
     def trust(self, index: int) -> Any:
         """Return a symbol's SYMBOL_TRUST row, in place."""
         return SYMBOL_TRUST.at(self.trust_address(index))
+
+    def funding_address(self, index: int) -> int:
+        """Return the address of a symbol's funding row; rows follow one another."""
+        return self._row("funding", FUNDING, index)
 
     def position(self, index: int) -> Any:
         """Return a symbol's position row, in place."""

@@ -32,6 +32,7 @@ class ScriptedVenue:
         self.behaviours: deque[Behaviour] = deque()
         self.orders: list[VenueOrder] = []
         self.trades: list[dict[str, Any]] = []
+        self.incomes: list[dict[str, Any]] = []
         self.positions: dict[str, Decimal] = {}
         self.requests: list[tuple[str, str, dict[str, str]]] = []
         self.raw: list[str] = []
@@ -347,6 +348,8 @@ class ScriptedVenue:
                 for o in self.orders
                 if o.params["symbol"] == symbol and o.venue_id >= first
             ]
+        if name == "income":
+            return list(self.incomes)
         assert name == "order", path
         if method == "GET":
             return self._find(params, -2013).body()

@@ -11,6 +11,7 @@ from runtime.ledger_service import LedgerService
 from runtime.logs import make_logger
 from runtime.trade_table import LedgerError, open_reader, open_writer
 from shm.records import OrderReason, OrderStatus
+from shm.tables import FUNDING
 from tests.runtime.trade_rig import EPOCH, FEE_E8, RUN, STRATEGIES, VALUE_E8, Desk, table
 
 TRIPS = (
@@ -288,6 +289,32 @@ def test_a_folder_that_cannot_be_made_blocks(desk: Desk, tmp_path: Path):
     )  # fmt: skip
     assert not service.look()
     assert service.is_blocked
+
+
+def test_funding_is_written_once_per_change(desk: Desk, path: Path):
+    row = FUNDING.at(desk.memory.funding_address(1))
+    row.total_e8, row.payments, row.last_ms = -500, 1, 1_700_000_000_123
+    write_all(desk, path)
+    write_all(desk, path)
+    row.total_e8, row.payments, row.last_ms = -420, 3, 1_700_000_009_000
+    write_all(desk, path)
+    assert table(path, "SELECT symbol, payments, amount_e8, time_ns FROM funding") == [
+        ("ETHUSDT", 1, -500, 1_700_000_000_123_000_000),
+        ("ETHUSDT", 3, 80, 1_700_000_009_000_000_000),
+    ]
+
+
+def test_a_file_of_the_first_version_gets_what_it_lacks(desk: Desk, path: Path):
+    database, _ = open_writer(path)
+    database.execute("DROP TABLE funding")
+    database.execute("PRAGMA user_version = 1")
+    database.close()
+    with pytest.raises(LedgerError, match="version=1"):
+        open_reader(path)
+    desk.trade()
+    write_all(desk, path)
+    assert len(table(path, TRIPS)) == 1
+    assert table(path, "SELECT count(*) FROM funding") == [(0,)]
 
 
 def test_two_runs_share_a_file(desk: Desk, path: Path):

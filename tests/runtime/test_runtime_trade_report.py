@@ -19,7 +19,7 @@ from runtime.trade_report import (
     since_ns,
     write_csv,
 )
-from runtime.trade_table import open_reader
+from runtime.trade_table import open_reader, open_writer
 from shm.records import OrderReason
 from tests.runtime.trade_rig import EPOCH, Desk
 
@@ -60,23 +60,45 @@ def table_of(text: str) -> list[list[str]]:
 def test_the_table_and_its_sums(path: Path, capsys):
     assert run(path, "--symbol", "btcusdt") == 0
     out = capsys.readouterr().out
-    expected = """
-closed                    symbol   side  strategy    quantity    entry  exit at  hold s    realised         fee         net  exit
-2023-11-14T22:13:20.020Z  BTCUSDT  long  order_flow     0.003  64000.0  64010.0     0.0  0.03000000  0.00000042  0.02999958  target
-2023-11-14T22:13:22.040Z  BTCUSDT  long  order_flow     0.002  64010.0  64005.0     0.0  -0.01000000  0.00000028  -0.01000028  target
-open                      BTCUSDT  long  order_flow     0.001  64000.0        -     HOLD  0.00000000  0.00000007  -0.00000007
-
-what                 trips  won %    realised        fees         net  hold s
-all                      2   50.0  0.02000000  0.00000070  0.01999930     0.0
-strategy order_flow      2   50.0  0.02000000  0.00000070  0.01999930     0.0
-symbol BTCUSDT           2   50.0  0.02000000  0.00000070  0.01999930     0.0
-exit target              2   50.0  0.02000000  0.00000070  0.01999930     0.0
-"""  # noqa: E501
+    at = "2023-11-14T22:13:"
+    expected = [
+        "closed symbol side strategy quantity entry exit at hold s realised fee net exit",
+        f"{at}20.020Z BTCUSDT long order_flow 0.003 64000.0 64010.0 0.0"
+        " 0.03000000 0.00000042 0.02999958 target",
+        f"{at}22.040Z BTCUSDT long order_flow 0.002 64010.0 64005.0 0.0"
+        " -0.01000000 0.00000028 -0.01000028 target",
+        "open BTCUSDT long order_flow 0.001 64000.0 - HOLD 0.00000000 0.00000007 -0.00000007",
+        "",
+        "what trips won % realised fees net hold s",
+        *(
+            f"{what} 2 50.0 0.02000000 0.00000070 0.01999930 0.0"
+            for what in ("all", "strategy order_flow", "symbol BTCUSDT", "exit target")
+        ),
+    ]
     found = table_of(out)
     assert found[3].pop(7).replace(".", "").isdigit()  # open since 2023: as old as the clock says
-    wanted = table_of(expected)
+    wanted = table_of("\n".join(expected))
     assert wanted[3].pop(7) == "HOLD"
     assert found == wanted
+
+
+def test_funding_is_shown_by_symbol_and_in_the_end(path: Path, capsys):
+    database, _ = open_writer(path)
+    for payments, amount_e8 in ((1, -150), (2, 20)):
+        database.execute(
+            "INSERT INTO funding VALUES (?, 'BTCUSDT', ?, ?, ?)",
+            (EPOCH, payments, amount_e8, 1_700_000_001 * 10**9),
+        )
+    database.close()
+    assert run(path, "--symbol", "BTCUSDT") == 0
+    said = table_of(capsys.readouterr().out)[-3:]
+    assert said == [
+        ["what", "amount"],
+        ["funding", "BTCUSDT", "-0.00000130"],
+        ["all,", "funding", "included", "0.01999800"],
+    ]
+    assert run(path, "--symbol", "ETHUSDT") == 0
+    assert "funding" not in capsys.readouterr().out
 
 
 def test_numbers_stand_in_columns(path: Path, capsys):
