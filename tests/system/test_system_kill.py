@@ -277,3 +277,24 @@ def test_fault_05_supervisor_killed_its_stages_withdraw_their_orders(tmp_path: P
     assert venue.orders() == []
     assert list(venue.positions()) == ["ETHUSDT"] and len(venue.stops()) == 1
     pipeline.end()
+
+
+def test_fault_06_after_everything_was_killed_the_next_start_finds_what_is_there(
+    tmp_path: Path, start, venue
+):
+    settings = (*venue.settings, *BUSY, "scalping.signal_threshold=0.99")
+    first = start(tmp_path, settings=settings)
+    memory = first.attach()
+    load_the_account(venue)
+    kill_everything(memory)
+    memory.close()
+    first.finish()
+    second, log = start(tmp_path, settings=settings), tmp_path / "supervisor.log"
+    running = f"pid={second.process.pid}"  # the venue is not polled: looks cost request weight
+    wait_until(lambda: running in log.read_text(), 60.0, "running")
+    assert venue.orders() == [], "what the dead run left is withdrawn"
+    assert venue.positions()["ETHUSDT"] > 0 and len(venue.stops()) >= 1, "it is still protected"
+    done = command(second, "kill", "--flatten")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert venue.positions() == {} and venue.stops() == [] and venue.orders() == []
+    second.end()
