@@ -30,6 +30,7 @@ from executor.signing import Signer
 from executor.sweeping import Sweeper
 from executor.texts import OrderTexts
 from executor.timers import Timers
+from executor.trust import Trusts
 from executor.user_data import UserData
 from executor.venue import NS_PER_MS, Reply, VenueDataError, printable
 from executor.worker import Worker
@@ -170,7 +171,8 @@ class Agent:
         self._funding = FundingBooks(context, self._runner, self._timers)
         self._user = UserData(
             context, counts, self._ledger, self._runner, self._timers, self._resolver,
-            lambda reason: self._reconciler.distrust(reason), self._funding.noticed,
+            lambda reason: self._reconciler.distrust(reason),
+            lambda symbol: self._reconciler.foreign(symbol), self._funding.noticed,
         )  # fmt: skip
         history = History(
             table, self._resolver, self._clock, counts, memory.control.epoch, context.symbols,
@@ -179,9 +181,11 @@ class Agent:
         self._reconciler = Reconciler(
             context, counts, self._ledger, self._runner, self._timers, self._clock,
             self._resolver, sweeper, self._user, history, comparing,
+            Trusts(context, counts, self._ledger),
         )  # fmt: skip
         self._ledger.on_gap = self._on_gap
         self._ledger.on_revived = self._on_revived
+        self._ledger.on_ended = self._reconciler.ended
 
     def _make_links(self) -> None:
         settings = self._context.settings.venue

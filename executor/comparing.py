@@ -1,7 +1,9 @@
-"""Compare positions, open orders and waiting stops with what the venue lists."""
+"""Compare positions, open orders and waiting stops with what the venue lists, symbol by symbol."""
 
 from __future__ import annotations
 
+from collections.abc import Collection
+from dataclasses import dataclass, field
 from typing import Any
 
 from executor import algo, venue
@@ -12,12 +14,39 @@ from executor.positions import LocalPositions
 from executor.procedures import Pause, Procedure
 from executor.resolve import Resolver
 from executor.rest import Call
-from executor.venue import Reply, printable
+from executor.venue import OrderState, PositionRow, VenueDataError, printable
 from runtime.stage import StageContext
 from shm.records import OrderStatus
 
 LOOKS_MAX = 6
 LOOK_PAUSE_NS = 50_000_000
+# Venue: a list of one symbol weighs 1 to 5, one of all symbols 40.
+NAMED_MAX = 10
+IN_FLIGHT = (OrderStatus.SENDING, OrderStatus.UNKNOWN, OrderStatus.PARTIALLY_FILLED)
+
+
+@dataclass
+class Finding:
+    """What one look found about one symbol; quantities are signed lots."""
+
+    symbol: int
+    theirs: int = 0
+    ours: int = 0
+    row: PositionRow | None = None
+    texts: list[str] = field(default_factory=list)  # differences in orders
+    orders: list[OrderState] = field(default_factory=list)  # open ones that are not ours
+    stops: list[AlgoState] = field(default_factory=list)  # waiting ones that are not ours
+
+    @property
+    def differs(self) -> bool:
+        """Return whether anything about the symbol is not as we believe."""
+        return self.theirs != self.ours or bool(self.texts)
+
+    def told(self, name: str) -> list[str]:
+        """Return the differences as texts."""
+        if self.theirs == self.ours:
+            return self.texts
+        return [f"position {name}: venue={self.theirs} ours={self.ours} lots", *self.texts]
 
 
 class Comparing:
@@ -41,85 +70,123 @@ class Comparing:
         """Return whether we trade a symbol: others are none of our business."""
         return symbol in self._symbol_index
 
-    def compare(self, priority: int) -> Procedure:
-        """Compare several times if there are differences.
+    def index_of(self, symbol: str) -> int:
+        """Return the index of a traded symbol."""
+        return self._symbol_index[symbol]
+
+    def busy_symbols(self) -> set[int]:
+        """Return the symbols with an order in flight, or with a change that is not reported yet."""
+        table = self._ledger.table
+        busy = {table.slot_of(order_id).symbol for order_id in table.with_status(*IN_FLIGHT)}
+        for change in self._ledger.backlog:
+            row = table.find(change.order_id)
+            busy.add(row.symbol if row is not None else change.symbol)
+        return busy
+
+    def compare(self, priority: int, symbols: Collection[int] = ()) -> Procedure:
+        """Compare, several times if there are differences.
 
         Events may be on their way, and risk may not have read them.
 
+        Args:
+            priority: of the requests.
+            symbols: which ones; none = all.
+
         Returns:
-            the differences as sorted texts, or None when the venue did not answer.
+            a Finding per symbol, by index, or None when the venue did not answer.
         """
-        differences: list[str] = []
+        found: dict[int, Finding] = {}
+        wanted = set(symbols) or set(range(len(self._symbols)))
         for look in range(LOOKS_MAX):
             if look:
                 yield Pause(LOOK_PAUSE_NS)
-            held = yield Call("GET", venue.POSITIONS, priority=priority)
-            listed = yield Call("GET", venue.OPEN_ORDERS, priority=priority)
-            waiting = yield Call("GET", algo.OPEN_ALGO_ORDERS, priority=priority)
-            if not (held.ok and listed.ok and waiting.ok):
+            looked = yield from self._look(priority, wanted)
+            if looked is None:
                 return None
-            differences = self._position_differences(held)
-            differences += self._order_differences(listed)
-            differences += self._stop_differences(waiting)
-            if not differences:
+            found |= looked
+            wanted = {symbol for symbol in wanted if found[symbol].differs}
+            if not wanted:
                 break
-        return sorted(differences)
-
-    def _position_differences(self, reply: Reply) -> list[str]:
-        texts = venue.position_texts(reply.body)
-        found = []
-        for index, name in enumerate(self._symbols):
-            theirs = self._resolver.symbol_lots(index, texts.get(name, "0"))
-            ours = self._local.lots(index)
-            if theirs != ours:
-                found.append(f"position {name}: venue={theirs} ours={ours} lots")
         return found
 
-    def _order_differences(self, reply: Reply) -> list[str]:
-        found = []
+    def _look(self, priority: int, wanted: set[int]) -> Procedure:
+        named: list[dict[str, object]] = [{}]
+        if len(wanted) <= min(NAMED_MAX, len(self._symbols) - 1):
+            named = [{"symbol": self._symbols[symbol]} for symbol in sorted(wanted)]
+        held: list[Any] = []
+        listed: list[Any] = []
+        waiting: list[Any] = []
+        for parameters in named:
+            for path, rows in (
+                (venue.POSITIONS, held),
+                (venue.OPEN_ORDERS, listed),
+                (algo.OPEN_ALGO_ORDERS, waiting),
+            ):
+                reply = yield Call("GET", path, parameters, priority=priority)
+                if not reply.ok:
+                    return None
+                if not isinstance(reply.body, list):
+                    raise VenueDataError(f"{path}: not a list")
+                rows += reply.body
+        found = {symbol: Finding(symbol) for symbol in wanted}
+        self._compare_positions(found, held)
+        self._compare_orders(found, listed)
+        self._compare_stops(found, waiting)
+        return found
+
+    def _compare_positions(self, found: dict[int, Finding], body: Any) -> None:
+        rows = venue.position_rows(body)
+        for symbol, finding in found.items():
+            finding.row = row = rows.get(self._symbols[symbol])
+            text = row.quantity if row is not None else "0"
+            finding.theirs = self._resolver.symbol_lots(symbol, text)
+            finding.ours = self._local.lots(symbol)
+
+    def _compare_orders(self, found: dict[int, Finding], body: Any) -> None:
         open_ids = set()
-        for entry in reply.body:
-            state = venue.order_state(entry)
-            if not self.is_traded(state.symbol):
+        for state in map(venue.order_state, body):
+            finding = found.get(self._symbol_index.get(state.symbol, -1))
+            if finding is None:
                 continue
             parsed = parse_client_id(state.client_id)
             if parsed is not None and self.is_ours(state.client_id):
                 open_ids.add(parsed[1])
             elif self._ledger.table.find_stop(state.venue_order_id) is None:
+                finding.orders.append(state)
                 shown = printable(state.client_id, 64)
-                found.append(f"open order {state.symbol}: {shown} is not ours")
-        return found + self._not_open(open_ids, waits=False)
+                finding.texts.append(f"open order {state.symbol}: {shown} is not ours")
+        self._miss(found, open_ids, waits=False)
 
-    def _stop_differences(self, reply: Reply) -> list[str]:
-        found = []
+    def _compare_stops(self, found: dict[int, Finding], body: Any) -> None:
         open_ids = set()
-        for state in self.stop_states(reply.body):
+        for state in self.stop_states(body):
+            finding = found.get(self._symbol_index[state.symbol])
+            if finding is None:
+                continue
             parsed = parse_client_id(state.client_id)
             if parsed is not None and self.is_ours(state.client_id):
                 open_ids.add(parsed[1])
             else:
+                finding.stops.append(state)
                 shown = printable(state.client_id, 64)
-                found.append(f"open stop {state.symbol}: {shown} is not ours")
-        return found + self._not_open(open_ids, waits=True)
+                finding.texts.append(f"open stop {state.symbol}: {shown} is not ours")
+        self._miss(found, open_ids, waits=True)
 
     def stop_states(self, body: Any) -> list[AlgoState]:
         """Return the conditional orders of a list that are of our symbols."""
-        if not isinstance(body, list):
-            raise venue.VenueDataError("conditional orders: not a list")
         states = [algo.algo_state(entry) for entry in body]
         return [state for state in states if self.is_traded(state.symbol)]
 
-    def _not_open(self, open_ids: set[int], waits: bool) -> list[str]:
-        """Return our open orders that a list lacks; they are asked for: they have ended unheard.
+    def _miss(self, found: dict[int, Finding], open_ids: set[int], waits: bool) -> None:
+        """Note our open orders that a list lacks; they are asked for: they have ended unheard.
 
         A stop that has triggered is in neither list when it has filled, which its events tell.
         """
-        found = []
         table = self._ledger.table
         for order_id in table.with_status(OrderStatus.NEW, OrderStatus.PARTIALLY_FILLED):
             row = table.slot_of(order_id)
             is_waiting = algo.is_stop(row) and row.venue_order_id == 0
-            if is_waiting == waits and order_id not in open_ids:
+            finding = found.get(row.symbol)
+            if finding is not None and is_waiting == waits and order_id not in open_ids:
                 self._resolver.ask(order_id)
-                found.append(f"order {order_id}: not open at the venue")
-        return found
+                finding.texts.append(f"order {order_id}: not open at the venue")

@@ -12,11 +12,12 @@ import time
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
+from executor.algo import STOP_MARKET
 from executor.counts import Counts
 from executor.orders import OrderTable
-from executor.transitions import OrderEvent, next_status
+from executor.transitions import OrderEvent, is_terminal, next_status
 from runtime.kernels import Kernels
 from shm.records import REPORT, OrderStatus
 from shm.topology import SharedMemory
@@ -40,13 +41,25 @@ class Change:
     filled_lot: int = 0  # filled in all: after this fill, or as stated without one
     fee_e8: int = 0
     is_maker: bool = False
+    symbol: int = 0  # these two of a fill of nobody's order (order_id 0) only
+    side: int = 0
+
+
+class _Nobody(NamedTuple):
+    """Stands for the row of an order that is not ours."""
+
+    symbol: int
+    side: int
+    origin_ns: int = 0
+    position_id: int = 0
 
 
 class Ledger:
     """Own the order rows and the report ring.
 
     `on_gap(order_id)` is called when a fill is missing before the one that arrived; `on_revived`
-    when the venue has an order that was taken for absent.
+    when the venue has an order that was taken for absent; `on_ended` when a resting order has ended
+    that is not among `asked`, the orders that we have asked the venue to cancel.
     """
 
     def __init__(
@@ -56,6 +69,9 @@ class Ledger:
         self.backlog: deque[Change] = deque()
         self.on_gap: Callable[[int], None] = lambda order_id: None
         self.on_revived: Callable[[int], None] = lambda order_id: None
+        self.on_ended: Callable[[int], None] = lambda order_id: None
+        self.asked: set[int] = set()
+        self._memory = memory
         self._kernels = kernels
         self._counts = counts
         self._ring = memory.ring("reports")
@@ -98,6 +114,8 @@ class Ledger:
 
     def _apply(self, change: Change) -> bool:
         """Apply one change; return False when the ring has no room for its report."""
+        if change.order_id == 0:
+            return self._apply_foreign(change)
         row = self.table.find(change.order_id)
         if row is None:
             self._counts.foreign_events.value += 1
@@ -126,6 +144,20 @@ class Ledger:
         self._write(row, change, before, status)
         return True
 
+    def _apply_foreign(self, change: Change) -> bool:
+        """Report a fill of nobody's order; the trade ids of a symbol count up."""
+        trust = self._memory.trust(change.symbol)
+        if change.trade_id <= trust.foreign_trade_id:
+            self._counts.duplicate_events.value += 1
+            return True
+        source = _Nobody(change.symbol, change.side)
+        if not self._publish(source, change, OrderStatus.FILLED, 0):
+            return False
+        # A crash in between: risk has counted it, and what is told again has the same id.
+        trust.foreign_trade_id = change.trade_id
+        self._counts.foreign_fills.value += 1
+        return True
+
     def _write(self, row: Any, change: Change, before: OrderStatus, status: OrderStatus) -> None:
         counts = self._counts
         if change.fill_lot > 0:
@@ -148,6 +180,15 @@ class Ledger:
             counts.not_sent.value += 1
         if before in (OrderStatus.REJECTED, OrderStatus.NOT_SENT):
             self.on_revived(change.order_id)
+        if is_terminal(status):
+            rested = before in (OrderStatus.NEW, OrderStatus.PARTIALLY_FILLED)
+            gone = status == OrderStatus.CANCELED or (
+                status == OrderStatus.EXPIRED and row.type == STOP_MARKET
+            )
+            if rested and gone and change.order_id not in self.asked:
+                counts.ended_by_venue.value += 1
+                self.on_ended(change.order_id)
+            self.asked.discard(change.order_id)
 
     def _first_word(self, row: Any, change: Change) -> None:
         """Note the venue's ids and the first word of the venue about an order."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from executor import algo, venue
@@ -69,7 +70,7 @@ class Placing:
         self._limits, self._resolver = limits, resolver
         self._sweep, self._measure_clock = sweep, measure_clock
         self._log = context.log
-        self._control = context.memory.control
+        self._memory, self._control = context.memory, context.memory.control
         self._symbol_count = len(context.symbols)
         self._timeout_ns = context.settings.venue.request_timeout_ms * venue.NS_PER_MS
         self._kernels = context.kernels
@@ -132,7 +133,7 @@ class Placing:
                 return venue.CODE_LIMITED
             has_room = table.has_room_for_exit(order.order_id)
         else:
-            code = self._entry_refusal()
+            code = self._entry_refusal(order.symbol)
             if code:
                 return code
             if not self._limits.allows_entry():
@@ -140,14 +141,16 @@ class Placing:
             has_room = table.has_room_for_entry(order.order_id)
         return 0 if has_room else venue.CODE_TABLE_FULL
 
-    def _entry_refusal(self) -> int:
+    def _entry_refusal(self, symbol: int) -> int:
         """Return why no entry may leave now, or 0; the REST worker's thread asks, too."""
         if self.closing:
             return venue.CODE_CLOSING
         control = self._control
         if control.halt_reason or is_latched(control):
             return venue.CODE_HALTED
-        return 0 if control.reconciled and control.clock_ready else venue.CODE_HALTED
+        if not (control.reconciled and control.clock_ready):
+            return venue.CODE_HALTED
+        return venue.CODE_DISTRUST if self._memory.trust(symbol).distrust else 0
 
     def _is_well_formed(self, order: Any) -> bool:
         if order.action != OrderAction.PLACE or order.order_id <= 0:
@@ -168,7 +171,7 @@ class Placing:
         order_id = row.order_id
         is_exit = bool(row.flags & RISK_REDUCING)
         # Asked once more: nothing that adds risk leaves after the latch.
-        if not is_exit and (code := self._entry_refusal()):
+        if not is_exit and (code := self._entry_refusal(row.symbol)):
             self._expires_ns.pop(order_id, None)
             self._ledger.apply(Change(order_id, OrderEvent.NOT_SENT, error_code=code))
             return
@@ -206,7 +209,7 @@ class Placing:
             priority=FIRST,
             not_after_ns=not_after_ns,
             # An entry may wait behind another request, and be halted meanwhile.
-            refusal=None if is_exit else self._entry_refusal,
+            refusal=None if is_exit else partial(self._entry_refusal, row.symbol),
         )
         self._rest.submit(call, lambda reply: self._rest_done(order_id, reply))
 
@@ -295,6 +298,7 @@ class Placing:
         """Cancel an order, unless that is under way."""
         if order_id not in self._canceling:
             self._canceling.add(order_id)
+            self._ledger.asked.add(order_id)
             self._runner.start(
                 self._cancel(order_id), lambda result: self._canceling.discard(order_id)
             )

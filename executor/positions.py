@@ -29,6 +29,10 @@ class LocalPositions:
             report = REPORT.at(self._ring + control.slots_offset + slot)
             if report.symbol != symbol or report.fill_lot <= 0:
                 continue
+            if report.order_id == 0:
+                # Nobody's order: the ids count up, so none is there twice.
+                held += report.fill_lot * report.side
+                continue
             # After a crash a fill may have been reported twice.
             if report.filled_lot > filled.get(report.order_id, 0):
                 filled[report.order_id] = report.filled_lot

@@ -1,18 +1,18 @@
 """Make sure that what we believe is what the venue says: at start, while running, and at the end.
 
-`control.reconciled` is 1 exactly while the user stream is up and the last comparison of positions
-and open orders found no difference.
+`control.reconciled` is 1 while the user stream is up and all has been compared since it came up.
+What a comparison finds differs only takes its symbol's entries away, see `executor.trust`.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Any
 
 from executor import algo, venue
 from executor.clock import SAMPLE_COUNT, VenueClock
-from executor.comparing import LOOK_PAUSE_NS, LOOKS_MAX, Comparing
+from executor.comparing import LOOK_PAUSE_NS, LOOKS_MAX, Comparing, Finding
 from executor.counts import Counts
 from executor.history import History
 from executor.ledger import Ledger
@@ -22,6 +22,7 @@ from executor.resolve import Resolver
 from executor.rest import FIRST, HOUSEKEEPING, QUERY, Call
 from executor.sweeping import Sweeper
 from executor.timers import Timers
+from executor.trust import COMPARED, Trusts
 from executor.user_data import UserData
 from executor.venue import Reply
 from runtime.stage import StageContext
@@ -29,11 +30,13 @@ from shm.records import OrderStatus
 
 PERIOD_NS = 10 * NS_PER_S
 BUSY_NS = NS_PER_S // 2
+# After a foreign event, and after a comparison that has to be made again to be believed.
+SOON_NS = NS_PER_S // 5
+AGAIN_NS = NS_PER_S
 CONFIRM_GAP_NS = NS_PER_S
 CLOCK_PERIOD_NS = 60 * NS_PER_S
 RETRY_NS = NS_PER_S // 2
 STREAM_POLL_NS = 2_000_000
-IN_FLIGHT = (OrderStatus.SENDING, OrderStatus.UNKNOWN, OrderStatus.PARTIALLY_FILLED)
 
 
 class StartError(RuntimeError):
@@ -56,18 +59,20 @@ class Reconciler:
         user: UserData,
         history: History,
         comparing: Comparing,
+        trusts: Trusts,
     ) -> None:
         self._context, self._counts, self._ledger = context, counts, ledger
         self._runner, self._timers, self._clock = runner, timers, clock
         self._resolver, self._sweeper = resolver, sweeper
         self._user, self._history, self._comparing = user, history, comparing
+        self._trusts, self._policy = trusts, context.settings.risk.foreign_policy
+        self._hastened: set[int] = set()
         self._control = context.memory.control
         self._log = context.log
         self._measuring: list[Callable[[], None]] = []
         self._distrusts = 0
         self._busy = self._confirming = self._stopped = self._wanted = False
         self._confirm_after_ns = 0
-        self._told: object = None
 
     # --- the venue's clock -------------------------------------------------------------------
 
@@ -204,58 +209,93 @@ class Reconciler:
             return False
         quote = venue.quote_asset(self._context.symbols[0])
         self._control.wallet_e8 = venue.wallet_e8(reply.body, quote)
-        differences = yield from self._comparing.compare(QUERY)
-        if differences is None or distrusts != self._distrusts or not self._user.is_up:
+        found = yield from self._comparing.compare(QUERY)
+        if found is None or distrusts != self._distrusts or not self._user.is_up:
             return False
-        self._conclude(differences)
+        # In doubt nothing is trusted here, in flight or not: the next comparison is soon.
+        self._conclude(found, ())
+        if not self._control.reconciled:
+            self._log.info("reconciled", wallet_e8=self._control.wallet_e8)
+        self._control.reconciled = 1
         return True
 
     # --- comparing ---------------------------------------------------------------------------
 
-    def _conclude(self, differences: list[str]) -> None:
+    def _conclude(self, found: dict[int, Finding], busy: Collection[int]) -> None:
+        """Say of each symbol whether it is trusted; symbols in flight get no verdict."""
         self._counts.reconciliations.value += 1
-        self._counts.mismatches.value += len(differences)
-        self._counts.venue_matches.value = 0 if differences else 1
-        was = self._control.reconciled
-        self._control.reconciled = 0 if differences else 1
-        if differences and differences != self._told:
-            self._log.error(
-                "the venue differs: entries stay off until it agrees",
-                count=len(differences),
-                differences="; ".join(differences[:8]),
-            )
-        elif not differences and not was:
-            self._log.info("reconciled", wallet_e8=self._control.wallet_e8)
-        self._told = differences
+        for symbol in self._trusts.conclude(found, busy):
+            self._hasten(symbol, AGAIN_NS)
+        symbols = range(len(self._context.symbols))
+        agrees = not any(self._context.memory.trust(s).distrust & COMPARED for s in symbols)
+        self._counts.venue_matches.value = 1 if agrees else 0
+        if self._policy == "halt" or self._stopped:
+            return
+        for symbol, finding in found.items():
+            if symbol not in busy and (finding.orders or finding.stops):
+                self._runner.start(self._sweeper.cancel_foreign(finding))
+
+    def _compare(self, priority: int, symbols: Collection[int] = ()) -> Procedure:
+        """Compare and conclude, unless the stream was lost meanwhile."""
+        distrusts = self._distrusts
+        newest = dict(self._ledger.table.last_opened)
+        busy = self._comparing.busy_symbols()
+        found = yield from self._comparing.compare(priority, symbols)
+        if found is None or distrusts != self._distrusts or not self._user.is_up:
+            return
+        busy |= self._comparing.busy_symbols()
+        now = self._ledger.table.last_opened
+        busy |= {symbol for symbol in now if now[symbol] != newest.get(symbol)}
+        self._conclude(found, busy)
 
     # --- while running -----------------------------------------------------------------------
 
     def periodic(self) -> None:
-        """Compare every period, when no order is in flight; confirm ended rows meanwhile."""
+        """Compare all symbols every period; confirm ended rows meanwhile."""
         if self._stopped:
             return
         now = time.monotonic_ns()
         self.confirm()
-        if self._busy or self._is_in_flight():
+        if self._busy:
             self._timers.at(now + BUSY_NS, self.periodic)
             return
         self._timers.at(now + PERIOD_NS, self.periodic)
         if self._user.is_up:
             self._busy = True
-            self._runner.start(self._compare_quietly(), self._compared)
+            self._runner.start(self._compare(HOUSEKEEPING), self._compared)
 
-    def _is_in_flight(self) -> bool:
-        table = self._ledger.table
-        return bool(self._ledger.backlog or table.with_status(*IN_FLIGHT))
+    def foreign(self, symbol: int) -> None:
+        """Compare a symbol soon: something happened in it that was not ours."""
+        self._hasten(symbol, SOON_NS)
 
-    def _compare_quietly(self) -> Procedure:
-        orders, distrusts = self._counts.orders.value, self._distrusts
-        differences = yield from self._comparing.compare(HOUSEKEEPING)
-        moved = self._counts.orders.value != orders or self._is_in_flight()
-        if differences is None or (differences and moved) or distrusts != self._distrusts:
-            return  # it decides nothing: orders went out meanwhile
-        if self._user.is_up:
-            self._conclude(differences)
+    def ended(self, order_id: int) -> None:
+        """Note a resting order that ended without our asking; what else has may be unheard of."""
+        row = self._ledger.table.find(order_id)
+        if row is not None and not self._stopped:
+            self._log.warning(
+                "a resting order was ended by the venue",
+                order_id=order_id,
+                symbol=self._context.symbols[row.symbol],
+                status=OrderStatus(row.status).name,
+            )
+            self._hasten(row.symbol, SOON_NS)
+
+    def _hasten(self, symbol: int, delay_ns: int) -> None:
+        if not self._hastened:
+            self._timers.at(time.monotonic_ns() + delay_ns, self._compare_hastened)
+        self._hastened.add(symbol)
+
+    def _compare_hastened(self) -> None:
+        ready = self._hastened - self._comparing.busy_symbols()
+        if self._stopped or not self._user.is_up:
+            # Everything is compared when the stream is back.
+            self._hastened.clear()
+        elif self._busy or not ready:
+            self._timers.at(time.monotonic_ns() + BUSY_NS, self._compare_hastened)
+        else:
+            self._hastened.clear()
+            self._busy = True
+            self._runner.start(self._compare(QUERY, ready), self._compared)
 
     def _compared(self, result: object) -> None:
         self._busy = False
@@ -290,14 +330,15 @@ class Reconciler:
             self._resolver.ask(order_id)
         while self._resolver.active:
             yield Pause(STREAM_POLL_NS)
-        differences = yield from self._comparing.compare(FIRST)
+        found = yield from self._comparing.compare(FIRST)
         made = yield from self._history.confirm(FIRST)
-        if differences is None or made is None:
+        if found is None or made is None:
             self._log.error("the venue did not answer at the end")
             return False
-        self._conclude(differences)
+        self._conclude(found, ())
         self._counts.orders_lost.value = len(made.lost) + len(made.undecided)
-        agrees = not differences and made.agrees and not self._counts.orders_duplicated.value
+        agrees = bool(self._counts.venue_matches.value)
+        agrees = agrees and made.agrees and not self._counts.orders_duplicated.value
         self._counts.venue_matches.value = 1 if agrees else 0
         self._log.info(
             "compared with the venue",

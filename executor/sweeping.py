@@ -11,7 +11,7 @@ from typing import Any
 
 from executor import algo, venue
 from executor.algo import AlgoState
-from executor.comparing import Comparing
+from executor.comparing import Comparing, Finding
 from executor.counts import Counts
 from executor.ledger import Ledger
 from executor.procedures import Pause, Procedure
@@ -47,6 +47,8 @@ class Sweeper:
             self._log.error("cancel of an unknown symbol", symbol=symbol)
             return False
         name = self._symbols[symbol]
+        table = self._ledger.table
+        self._ledger.asked |= {i for i in table.open_ids if table.slot_of(i).symbol == symbol}
         orders_gone = yield from self._cancel_orders(name)
         stops_gone = yield from self._cancel_stops(symbol)
         return orders_gone and stops_gone
@@ -75,12 +77,13 @@ class Sweeper:
             listed = reply.body if reply.ok else []
             for entry in listed if attempt else ():
                 # Told twice that all is canceled, and it is not: one by one, then.
-                yield from self._cancel_order(venue.order_state(entry))
+                yield from self.cancel_order(venue.order_state(entry))
             yield Pause(RETRY_NS << attempt)
         self._log.error("orders are still open after cancel all", symbol=name, count=len(listed))
         return False
 
-    def _cancel_order(self, state: venue.OrderState) -> Procedure:
+    def cancel_order(self, state: venue.OrderState) -> Procedure:
+        """Cancel one order, whoever sent it."""
         self._counts.cancels.value += 1
         key: dict[str, object] = {"symbol": state.symbol, "orderId": state.venue_order_id}
         yield Call("DELETE", venue.ORDER, key, priority=FIRST)
@@ -106,13 +109,14 @@ class Sweeper:
                     yield Call("DELETE", algo.CANCEL_ALGO_ORDERS, named, priority=FIRST)
                     continue
                 for state in left:
-                    yield from self._cancel_stop(state)
+                    yield from self.cancel_stop(state)
             # In doubt about the position nothing that may protect it is canceled.
             yield Pause(RETRY_NS << attempt)
         self._log.error("stops are still open after cancel all", symbol=name, count=len(left))
         return False
 
-    def _cancel_stop(self, state: AlgoState) -> Procedure:
+    def cancel_stop(self, state: AlgoState) -> Procedure:
+        """Cancel one waiting stop, whoever sent it."""
         self._counts.cancels.value += 1
         key: dict[str, object] = {"symbol": state.symbol, "algoId": state.algo_id}
         yield Call("DELETE", algo.ALGO_ORDER, key, priority=FIRST)
@@ -135,22 +139,34 @@ class Sweeper:
             state = venue.order_state(entry)
             if self._comparing.is_traded(state.symbol) and not self._explains(state):
                 self._tell_unknown(state.symbol, state.client_id)
-                yield from self._cancel_order(state)
+                yield from self.cancel_order(state)
         for stop in self._comparing.stop_states(stops):
-            if self._comparing.is_ours(stop.client_id) or self._protects(stop, held):
+            lots = self._held_lots(held, self._comparing.index_of(stop.symbol))
+            if self._comparing.is_ours(stop.client_id) or self._protects(stop, lots):
                 continue
             self._tell_unknown(stop.symbol, stop.client_id)
-            yield from self._cancel_stop(stop)
+            yield from self.cancel_stop(stop)
+
+    def cancel_foreign(self, finding: Finding) -> Procedure:
+        """Cancel a symbol's open orders and stops that are not ours, as a comparison found them."""
+        for state in finding.orders:
+            self._tell_unknown(state.symbol, state.client_id)
+            yield from self.cancel_order(state)
+        for stop in finding.stops:
+            if self._protects(stop, finding.theirs):
+                continue
+            self._tell_unknown(stop.symbol, stop.client_id)
+            yield from self.cancel_stop(stop)
 
     def _explains(self, state: venue.OrderState) -> bool:
         if self._comparing.is_ours(state.client_id):
             return True
         return self._ledger.table.find_stop(state.venue_order_id) is not None
 
-    def _protects(self, stop: AlgoState, held: Any) -> bool:
+    def _protects(self, stop: AlgoState, held_lot: int) -> bool:
         """Return whether a stop that is not ours is all that protects a position."""
-        symbol = self._symbols.index(stop.symbol)
-        if self._held_lots(held, symbol) * stop.side >= 0:
+        symbol = self._comparing.index_of(stop.symbol)
+        if held_lot * stop.side >= 0:
             return False
         table = self._ledger.table
         rows = [table.slot_of(i) for i in table.with_status(OrderStatus.NEW)]

@@ -15,6 +15,7 @@ from executor import algo, venue
 from executor.algo import AlgoState
 from executor.client_ids import parse_client_id
 from executor.counts import Counts
+from executor.foreign import Foreign
 from executor.ledger import Change, Ledger
 from executor.link import NS_PER_S, Link
 from executor.procedures import Pause, Procedure, Runner
@@ -29,14 +30,14 @@ from runtime.stage import StageContext
 KEEP_ALIVE_NS = 30 * 60 * NS_PER_S
 KEY_RETRY_NS = NS_PER_S // 4
 KEY_RETRY_NS_MAX = 5 * NS_PER_S
-FOREIGN_LOGGED_MAX = 20
 
 
 class UserData:
     """Keep the listen key, and turn the stream's events into changes of orders.
 
     `on_distrust(reason)` is called when the stream cannot be relied on and the venue has to be
-    asked for everything; `on_funding()` when funding was paid or got.
+    asked for everything, `on_foreign(symbol)` when something happened that is not ours, and
+    `on_funding()` when funding was paid or got.
     """
 
     def __init__(
@@ -48,6 +49,7 @@ class UserData:
         timers: Timers,
         resolver: Resolver,
         on_distrust: Callable[[str], None],
+        on_foreign: Callable[[int], None],
         on_funding: Callable[[], None],
     ) -> None:
         self.link: Link | None = None
@@ -59,9 +61,11 @@ class UserData:
         self._counts, self._ledger, self._runner = counts, ledger, runner
         self._timers, self._resolver = timers, resolver
         self._on_distrust, self._on_funding = on_distrust, on_funding
+        self._foreign = Foreign(
+            context, counts, ledger, resolver, timers, self._take_own, on_foreign
+        )
         self._key = ""
         self._obtaining = self._keeping = False
-        self._foreign_logged = 0
 
     @property
     def is_up(self) -> bool:
@@ -162,15 +166,19 @@ class UserData:
     def _take_algo(self, state: AlgoState) -> None:
         row = self._own_row(state.client_id)
         if row is None or not algo.is_stop(row):
-            self._note_foreign(state.client_id, state.symbol, state.status)
+            self._foreign.note(state.client_id, state.symbol, state.status)
             return
         self._resolver.stops.take_event(row, state)
 
     def _take_order(self, o: dict[str, Any], venue_ns: int) -> None:
+        if not self._take_own(o, venue_ns):
+            self._foreign.take(o, venue_ns)
+
+    def _take_own(self, o: dict[str, Any], venue_ns: int) -> bool:
+        """Take an order event that a row explains; return whether one does."""
         row = self._own_row(o["c"]) or self._ledger.table.find_stop(int(o["i"]))
         if row is None:
-            self._note_foreign(o.get("c"), o.get("s"), o.get("X"))
-            return
+            return False
         event = STATUS_EVENTS[o["X"]]
         change = Change(
             row.order_id,
@@ -190,14 +198,4 @@ class UserData:
         elif event == OrderEvent.REJECTED:
             change.error_code = venue.CODE_NOT_FOUND
         self._ledger.apply(change)
-
-    def _note_foreign(self, client_id: object, symbol: object, status: object) -> None:
-        self._counts.foreign_events.value += 1
-        if self._foreign_logged < FOREIGN_LOGGED_MAX:
-            self._foreign_logged += 1
-            self._log.warning(
-                "event of an order that is not ours",
-                client_id=printable(str(client_id), 64),
-                symbol=printable(str(symbol), 24),
-                status=printable(str(status), 24),
-            )
+        return True

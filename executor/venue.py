@@ -48,6 +48,7 @@ CODE_HALTED = -90_003
 CODE_LIMITED = -90_004
 CODE_CLOSING = -90_005
 CODE_MALFORMED = -90_006
+CODE_DISTRUST = -90_008  # what we believe about the symbol is not what the venue says
 CODE_TRIGGER_REFUSED = -90_007  # a stop that the venue refused when it triggered
 
 _QUOTES = ("USDT", "USDC", "FDUSD", "BUSD", "USD")
@@ -236,21 +237,35 @@ def trade_rows(body: Any) -> list[TradeRow]:
     return sorted(rows)
 
 
-def position_texts(body: Any) -> dict[str, str]:
-    """Return the signed position quantity by symbol (one-way mode) from positionRisk.
+class PositionRow(NamedTuple):
+    """A position from positionRisk, as texts."""
+
+    quantity: str  # signed
+    entry: str
+    mark: str
+
+
+def position_rows(body: Any) -> dict[str, PositionRow]:
+    """Return the positions by symbol (one-way mode) from positionRisk.
 
     Raises:
         VenueDataError: a field is missing, or the account is in hedge mode.
     """
-    found: dict[str, str] = {}
+    found: dict[str, PositionRow] = {}
     try:
         for row in body:
             if row.get("positionSide", "BOTH") != "BOTH":
                 raise VenueDataError(f"hedge mode: positionSide={printable(row['positionSide'])}")
-            found[row["symbol"]] = str(row["positionAmt"])
+            prices = (str(row.get(name, "")) for name in ("entryPrice", "markPrice"))
+            found[row["symbol"]] = PositionRow(str(row["positionAmt"]), *prices)
     except (KeyError, TypeError, AttributeError) as error:
         raise VenueDataError(f"positions: {type(error).__name__} {error}") from None
     return found
+
+
+def position_texts(body: Any) -> dict[str, str]:
+    """Return the signed position quantity by symbol, see `position_rows`."""
+    return {symbol: row.quantity for symbol, row in position_rows(body).items()}
 
 
 def wallet_e8(body: Any, asset: str) -> int:

@@ -12,7 +12,7 @@ from typing import Any
 
 from runtime.wait_layout import WaitStrategy
 from shm.latch_table import held as latches
-from shm.tables import PROCESSES, STAGES, HaltReason, ProcessState
+from shm.tables import PROCESSES, STAGES, HaltReason, ProcessState, read_symbol_name
 from shm.topology import SharedMemory
 
 E8 = 1e-8
@@ -96,6 +96,11 @@ def halt_text(memory: SharedMemory) -> str:
         reasons.append("venue not reconciled")
     if not control.clock_ready:
         reasons.append("clock not measured")
+    reasons += [
+        f"{read_symbol_name(memory.symbol(index))} differs from the venue"
+        for index in range(control.symbol_count)
+        if memory.trust(index).distrust
+    ]
     return ", ".join(reasons)
 
 

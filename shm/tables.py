@@ -85,7 +85,7 @@ CONTROL = Record(
             "i64",
             "0 or 1",
             "executor",
-            "orders and positions equal the venue's, the user stream is up",
+            "all was compared with the venue since the user stream came up",
             align=CACHE_LINE_PAIR,
         ),
         Field("wallet_e8", "i64", "1e-8 quote", "executor", "wallet balance at reconciliation"),

@@ -81,6 +81,7 @@ class Rig:
         self.seen: list[dict[str, Any]] = []
         self.fake_risk = True
         self._filled: dict[int, int] = {}
+        self._foreign: dict[int, int] = {}
         self.next_id = 1
 
     def start(self, restarted: bool = False, wait_api: bool = True) -> Any:
@@ -158,7 +159,12 @@ class Rig:
             made: dict[str, Any] = {n: getattr(report, n) for n in names}
             made["status"] = OrderStatus(made["status"])
             self.seen.append(made)
-            if made["fill_lot"] and made["filled_lot"] > self._filled.get(made["order_id"], 0):
+            if made["fill_lot"] and made["order_id"] == 0:
+                if made["trade_id"] > self._foreign.get(made["symbol"], 0):
+                    self._foreign[made["symbol"]] = made["trade_id"]
+                    row = self.memory.position(made["symbol"])
+                    row.quantity_lot += made["fill_lot"] * made["side"]
+            elif made["fill_lot"] and made["filled_lot"] > self._filled.get(made["order_id"], 0):
                 self._filled[made["order_id"]] = made["filled_lot"]
                 row = self.memory.position(made["symbol"])
                 row.quantity_lot += made["fill_lot"] * made["side"]

@@ -34,6 +34,7 @@ class ScriptedVenue:
         self.trades: list[dict[str, Any]] = []
         self.incomes: list[dict[str, Any]] = []
         self.positions: dict[str, Decimal] = {}
+        self.entry_price = "60000.0"
         self.requests: list[tuple[str, str, dict[str, str]]] = []
         self.raw: list[str] = []
         self.clock_shift_s = 0.0
@@ -326,9 +327,15 @@ class ScriptedVenue:
             return [{"asset": "USDT", "balance": str(self.wallet)}]
         if name == "positionRisk":
             return [
-                {"symbol": s, "positionSide": "BOTH", "positionAmt": str(q)}
+                {
+                    "symbol": s,
+                    "positionSide": "BOTH",
+                    "positionAmt": str(q),
+                    "entryPrice": self.entry_price,
+                    "markPrice": "60100.0",
+                }
                 for s, q in self.positions.items()
-                if q
+                if q and symbol in (None, s)
             ]
         if name == "openOrders":
             return [

@@ -6,8 +6,10 @@ from decimal import Decimal
 import pytest
 from executor_venue import Behaviour, RefusedError, VenueOrder
 
+from executor import venue as wire
 from executor.reconcile import StartError
 from shm.records import OrderStatus, OrderType, TimeInForce
+from shm.tables import Distrust
 
 FILL = (("60000.0", "0.010"),)
 LIMIT = {"type": OrderType.LIMIT, "price_tick": 600_000, "time_in_force": TimeInForce.GTC}
@@ -27,23 +29,30 @@ def test_start_prepares_the_account(rig, venue):
     assert abs(control.clock_offset_ns) < 50_000_000
 
 
-def test_unknown_position_at_start_is_left_and_holds_trading_back(rig, venue):
+def test_unknown_position_at_start_is_left_and_holds_its_symbol_back(rig, venue):
     venue.positions["ETHUSDT"] = Decimal("0.5")
     rig.start()
-    assert rig.memory.control.reconciled == 0
+    assert rig.memory.control.reconciled == 1
+    assert rig.memory.trust(1).distrust == Distrust.POSITION
+    assert rig.memory.trust(1).venue_lot == 500
+    assert rig.memory.trust(0).distrust == 0
     assert rig.count("venue_matches") == 0
     assert rig.count("mismatches") == 1
     (line,) = [v for level, _, v in rig.log.lines if level == "error"]
     assert "ETHUSDT: venue=500 ours=0" in line["differences"]
     assert venue.placed() == []
-    entry = rig.write_order()
+    entry = rig.write_order(symbol=1)
     rig.pump(lambda: rig.reports_of(entry))
     assert rig.reports_of(entry) == [("NOT_SENT", 0, 0)]
+    assert rig.seen[-1]["error_code"] == wire.CODE_DISTRUST
+    venue.behaviours.append(Behaviour(fills=FILL))
+    other = rig.write_order(symbol=0)
+    rig.pump(lambda: rig.status(other) == OrderStatus.FILLED)
     # Somebody closes it: trading may begin.
-    venue.positions.clear()
+    venue.positions.pop("ETHUSDT")
     rig.agent._reconciler.periodic()
-    rig.pump(lambda: rig.memory.control.reconciled == 1)
-    assert rig.count("venue_matches") == 1
+    rig.pump(lambda: rig.memory.trust(1).distrust == 0)
+    rig.pump(lambda: rig.count("venue_matches") == 1)
 
 
 @pytest.mark.parametrize("what", ["hedge mode", "leverage"])
@@ -89,7 +98,9 @@ def test_periodic_comparison_finds_a_foreign_fill_and_a_foreign_order(rig, venue
     )
     rig.agent._reconciler.periodic()
     rig.pump(lambda: rig.count("mismatches") == 2)
-    assert rig.memory.control.reconciled == 0
+    assert rig.memory.trust(0).distrust == Distrust.POSITION
+    assert rig.memory.trust(1).distrust == Distrust.ORDER
+    assert rig.memory.control.reconciled == 1
     assert rig.count("venue_matches") == 0
 
 
@@ -100,7 +111,8 @@ def test_end_of_an_order_that_nobody_told_is_found(rig, venue):
     venue.orders[0].status = "CANCELED"
     rig.agent._reconciler.periodic()
     rig.pump(lambda: rig.status(order_id) == OrderStatus.CANCELED)
-    rig.pump(lambda: rig.memory.control.reconciled == 1)
+    rig.pump(lambda: rig.memory.trust(0).distrust == 0)
+    assert rig.count("ended_by_venue") == 1
 
 
 def close(rig):

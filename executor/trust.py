@@ -1,0 +1,146 @@
+"""Which symbols may take entries: what a comparison found, and what becomes of what differs.
+
+A symbol that differs takes no entries until a comparison finds it equal; the others go on. An order
+that is not ours is left alone (`risk.foreign_policy: halt`) or canceled (`adopt`, `reduce`). A
+position that differs in the same way AGREE_COUNT times in a row, with nothing of the symbol in
+flight, is taken over: the difference is published as a fill of nobody's order, and risk does what
+its policy says.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Collection
+from decimal import Decimal, InvalidOperation
+from typing import Any
+
+from executor.comparing import Finding
+from executor.counts import Counts
+from executor.ledger import Change, Ledger
+from executor.transitions import OrderEvent
+from executor.venue import PositionRow
+from runtime.stage import StageContext
+from shm.tables import Distrust
+
+# Comparisons that have to find the same difference before it is taken for the truth.
+AGREE_COUNT = 3
+COMPARED = int(Distrust.POSITION | Distrust.ORDER)
+POSITION, ORDER = int(Distrust.POSITION), int(Distrust.ORDER)
+
+
+class Trusts:
+    """Write the SYMBOL_TRUST rows."""
+
+    def __init__(self, context: StageContext, counts: Counts, ledger: Ledger) -> None:
+        self._memory, self._symbols, self._log = context.memory, context.symbols, context.log
+        self._counts, self._ledger = counts, ledger
+        self._seen: dict[int, tuple[int, int, int]] = {}  # symbol → theirs, ours, times in a row
+        self._told: dict[int, list[str]] = {}
+
+    def mark(self, symbol: int, bits: int, mask: int) -> None:
+        """Set the bits of a symbol that are in a mask."""
+        row = self._memory.trust(symbol)
+        row.distrust = (row.distrust & ~mask) | bits
+
+    def conclude(self, found: dict[int, Finding], busy: Collection[int]) -> set[int]:
+        """Take over what a comparison found; return the symbols that are to be looked at again.
+
+        Symbols with orders in flight, before, during or after it, get no verdict.
+        """
+        again: set[int] = set()
+        for symbol, finding in found.items():
+            if symbol in busy:
+                self._seen.pop(symbol, None)
+                if finding.differs:
+                    again.add(symbol)
+                continue
+            bits = POSITION if finding.theirs != finding.ours else 0
+            bits |= ORDER if finding.texts else 0
+            self.mark(symbol, bits, COMPARED)
+            row = self._memory.trust(symbol)
+            row.venue_lot = finding.theirs
+            row.compared_ns = time.monotonic_ns()
+            self._tell(symbol, finding)
+            if bits & POSITION and self._agree(finding):
+                self._take_over(finding)
+            elif not bits & POSITION:
+                self._seen.pop(symbol, None)
+            if bits & POSITION:
+                again.add(symbol)
+        return again
+
+    def _tell(self, symbol: int, finding: Finding) -> None:
+        name = self._symbols[symbol]
+        texts = sorted(finding.told(name))
+        before = self._told.get(symbol, [])
+        self._counts.mismatches.value += len(texts)
+        if texts and texts != before:
+            self._log.error(
+                "the venue differs: no entries in this symbol until it agrees",
+                symbol=name,
+                count=len(texts),
+                differences="; ".join(texts[:8]),
+            )
+        elif before and not texts:
+            self._log.info("the venue agrees again", symbol=name)
+        self._told[symbol] = texts
+
+    def _agree(self, finding: Finding) -> bool:
+        theirs, ours, times = self._seen.get(finding.symbol, (0, 0, 0))
+        times = times + 1 if (theirs, ours) == (finding.theirs, finding.ours) else 1
+        self._seen[finding.symbol] = (finding.theirs, finding.ours, times)
+        return times >= AGREE_COUNT
+
+    def _take_over(self, finding: Finding) -> None:
+        """Publish the difference as a fill of nobody's order."""
+        symbol = finding.symbol
+        delta = finding.theirs - finding.ours
+        tick = self._price(finding)
+        if tick <= 0:
+            return
+        self._seen.pop(symbol, None)
+        self._counts.corrections.value += 1
+        self._log.error(
+            "position taken over from the venue",
+            symbol=self._symbols[symbol],
+            venue_lot=finding.theirs,
+            our_lot=finding.ours,
+            price_tick=tick,
+        )
+        self._ledger.apply(
+            Change(
+                0,
+                OrderEvent.FILLED,
+                symbol=symbol,
+                side=1 if delta > 0 else -1,
+                trade_id=self._memory.trust(symbol).foreign_trade_id + 1,
+                fill_tick=tick,
+                fill_lot=abs(delta),
+                filled_lot=abs(delta),
+            )
+        )
+
+    def _price(self, finding: Finding) -> int:
+        """Return what the difference cost: the venue's entry price where all of it is foreign.
+
+        Otherwise its mark price, 0 when neither is known: nobody tells what fills were missed.
+        """
+        row = finding.row or PositionRow("", "0", "0")
+        position = self._memory.position(finding.symbol)
+        tick_size = self._memory.symbol(finding.symbol).tick_size
+        entry, mark = _number(row.entry), _number(row.mark)
+        price = entry if finding.ours == 0 and entry > 0 else mark
+        if price > 0:
+            return max(1, round(price / tick_size))
+        if position.entry_lot > 0:
+            # The venue has no row of a position that is gone.
+            return int(position.entry_value // position.entry_lot)
+        return 0
+
+
+def _number(text: Any) -> float:
+    try:
+        value = float(Decimal(str(text)))
+    except (InvalidOperation, OverflowError, ValueError):
+        return 0.0
+    return value if value > 0 else 0.0
