@@ -6,6 +6,18 @@ _FILE = "trading"
 
 KNOBS = (
     Knob(
+        _FILE, "quoting.symbols", "list[str]", "", (),
+        pattern=r"[A-Z0-9]{5,20}", pattern_meaning="5 to 20 capital letters and digits",
+        n_item_max=32, unique=True,
+        meaning="Symbols to quote, among trading.symbols; they take no other entries. Needs "
+        "optimization.USE_MARKET_MAKING and signals.use_market_making",
+    ),
+    Knob(
+        _FILE, "quoting.lease_ms", "int", "ms", 1000, 100, 60_000,
+        "Quotes that the engine has not confirmed for so long are withdrawn; it confirms them four "
+        "times as often",
+    ),
+    Knob(
         _FILE, "quoting.model", "str", "", "glft",
         choices=("glft", "as_finite", "as_stationary"),
         meaning="Formula of the quotes: Guéant, Lehalle and Fernandez-Tapia 2013 (asymptotic), or "

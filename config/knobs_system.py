@@ -188,7 +188,7 @@ OPTIMIZATION = (
     ),
     _level(
         "USE_MARKET_MAKING", False,
-        "Quote both sides; refused with a reason until quoting exists",
+        "Quote both sides of quoting.symbols",
     ),
     _level(
         "NUMA_OPTIMIZATION", True,

@@ -104,7 +104,7 @@ SIGNALS = (
     ),
     Knob(
         _FILE, "signals.use_market_making", "bool", "", True,
-        meaning="Quote both sides; holds only with optimization.USE_MARKET_MAKING",
+        meaning="Quote both sides of quoting.symbols; needs optimization.USE_MARKET_MAKING",
     ),
     Knob(
         _FILE, "signals.user_strategies", "list[str]", "", (),

@@ -35,6 +35,12 @@ def _power_of_two(key: str) -> Rule:
 
 RULES = (
     _at_most("trading.base_position_usd", "trading.max_position_usd"),
+    Rule(
+        "quoting.symbols",
+        ("trading.symbols",),
+        "must be among trading.symbols",
+        lambda s: set(s["quoting.symbols"]) <= set(s["trading.symbols"]),
+    ),
     _at_most("scalping.momentum_hold_min_s", "scalping.momentum_hold_max_s"),
     _at_most("scalping.mean_reversion_hold_min_s", "scalping.mean_reversion_hold_max_s"),
     _at_most("scalping.order_flow_hold_min_s", "scalping.order_flow_hold_max_s"),

@@ -67,6 +67,8 @@ class Signals(NamedTuple):
 class Quoting(NamedTuple):
     """Section `quoting`."""
 
+    symbols: tuple[str, ...]
+    lease_ms: int
     model: str
     risk_aversion: float
     horizon_s: int

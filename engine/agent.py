@@ -7,6 +7,7 @@ from typing import Any
 
 from config.strategies import strategies_of
 from engine.parameters import fill_parameters
+from engine.quoted_symbols import QuotedSymbols
 from engine.reasoning import label_of, render
 from engine.reasons import StartReason
 from engine.state import PARAMETERS, PARAMETERS_OFFSET, prepare
@@ -19,7 +20,11 @@ S_NS = 1_000_000_000
 # Signals logged after one cycle; a burst beyond it is counted in one line.
 LOGGED_PER_CYCLE = 16
 # Counters that say that something is wrong, as they appear in the log.
-TROUBLES = ("laps", "crossed", "refused", "invalidations", "far_overflow", "ring_full")
+TROUBLES = (
+    *("laps", "crossed", "refused", "invalidations", "far_overflow", "ring_full"),
+    "quotes_full",
+)
+RINGS_WRITTEN = ("signals", "quotes")
 
 
 class Agent:
@@ -43,11 +48,12 @@ class Agent:
         """Start cold, or go on where a killed predecessor stopped: see restart.py."""
         context, memory = self._context, self._memory
         if context.restarted:
-            recovered = context.kernels.ring_recover(memory.ring("signals"))
-            self._log.info("signals ring recovered", records=recovered)
+            recovered = [context.kernels.ring_recover(memory.ring(name)) for name in RINGS_WRITTEN]
+            self._log.info("rings recovered", records=sum(recovered))
         engine = prepare(self._address, len(context.symbols), keep=context.restarted)
         engine.market = memory.ring("market")
         engine.signals = memory.ring("signals")
+        engine.quotes = memory.ring("quotes")
         engine.reports = memory.ring("reports")
         engine.wait = context.wait_address
         engine.counters = memory.counters.block("engine")
@@ -57,19 +63,19 @@ class Agent:
         engine.risk_doorbell = memory.doorbell("risk")
         engine.market_cursor = MARKET_CURSOR["engine"]
         fill_parameters(PARAMETERS.at(self._address + PARAMETERS_OFFSET), context.settings)
+        self._quoted = QuotedSymbols(context, engine, self._address)
         context.kernels.engine_start(self._address, int(context.restarted))
         if context.restarted:
             self._log_restart(engine)
         self._logged = self._signals.tail
         self._troubles = self._read_troubles()
         self._next_status_ns = time.monotonic_ns() + self._status_ns
-        if context.settings.signals.use_market_making:
-            self._log.info("market making is not available", key="signals.use_market_making")
 
     def do_work(self) -> int:
         """Run the kernels for one cycle, then log the signals and troubles of it."""
         now = time.monotonic_ns()
         worked = self._run(self._address, now + self._cycle_ns)
+        self._quoted.price()
         if self._logged != self._signals.tail:
             self._log_signals()
         if now >= self._next_status_ns:
@@ -121,6 +127,7 @@ class Agent:
             evaluations=counters.get("engine.evaluations"),
             candidates=counters.get("engine.candidates"),
             signals=counters.get("engine.signals"),
+            quotes=counters.get("engine.quotes"),
         )
         troubles = self._read_troubles()
         new = {k: n - self._troubles[k] for k, n in troubles.items() if n != self._troubles[k]}

@@ -47,8 +47,8 @@ def _new_lots(engine: int, report: int) -> int:
 
 
 @kernel
-def note_report(engine: int, report: int) -> None:
-    """Add what a report says has been filled since to the inventory of its symbol.
+def note_report(engine: int, report: int) -> int:
+    """Add what a report says has been filled since to the inventory of its symbol; return the lots.
 
     Args:
         engine: address of ENGINE; changed.
@@ -58,7 +58,7 @@ def note_report(engine: int, report: int) -> None:
     source = report_at(report)
     symbol = source.symbol
     if symbol >= view.symbol_count or source.side == 0:
-        return
+        return 0
     row = source.order_id & FILL_MASK
     view.undo_inventory = view.inventories[symbol]
     view.undo_foreign_id = view.foreign_ids[symbol]
@@ -69,8 +69,10 @@ def note_report(engine: int, report: int) -> None:
     # are noted before the mark is set, which is set before they change. Read by `undo_report`.
     store_release(engine + UNDO_SYMBOL, symbol + 1)
     fence_release()
-    view.inventories[symbol] += source.side * _new_lots(engine, report)
+    new_lot = _new_lots(engine, report)
+    view.inventories[symbol] += source.side * new_lot
     store_release(engine + UNDO_SYMBOL, 0)
+    return new_lot
 
 
 @kernel

@@ -17,6 +17,7 @@ from engine.events import (
     take_event,
 )
 from engine.inventory import note_report
+from engine.quotes import confirm_quotes, feed_quotes, forget_quotes, note_quote_report, tell_quotes
 from engine.restart import begin_event, end_event, join_again, start
 from engine.state import ENGINE
 from runtime.clocks import mono_ns
@@ -102,6 +103,7 @@ def _read_market(engine: int) -> int:
         read += 1
         if found == LAPPED:
             join_again(engine)
+            forget_quotes(engine)
             origin_ns = 0
             continue
         # Invariant: killed between the two marks, the successor makes this symbol cold and does
@@ -111,6 +113,8 @@ def _read_market(engine: int) -> int:
         count(view.counters, EVENTS, 1)
         if take_event(engine, event) != 0:
             _publish_signal(engine, event)
+        if view.quoted_count != 0:
+            feed_quotes(engine, event)
         end_event(engine)
         origin_ns = event_at(event).origin_ns
     if origin_ns != 0:
@@ -139,7 +143,7 @@ def _observe_reports(engine: int) -> int:
             view.reports_missed += 1
             view.report_position = newest(view.reports)
             continue
-        note_report(engine, report)
+        note_quote_report(engine, report, note_report(engine, report))
         view.report_position = position + 1
         count(view.counters, REPORTS, 1)
     return read
@@ -147,7 +151,21 @@ def _observe_reports(engine: int) -> int:
 
 @kernel
 def _look(engine: int) -> int:
-    return _read_market(engine) + _observe_reports(engine)
+    found = _read_market(engine) + _observe_reports(engine)
+    if engine_at(engine).quoted_count != 0:
+        tell_quotes(engine)
+    return found
+
+
+@kernel
+def _wake_by(engine: int, now_ns: int, deadline_ns: int) -> int:
+    """Confirm quotes if that is due; return until when to block."""
+    view = engine_at(engine)
+    if view.quoted_count == 0:
+        return deadline_ns
+    if now_ns >= view.confirm_due_ns:
+        confirm_quotes(engine, now_ns)
+    return min(deadline_ns, view.confirm_due_ns)
 
 
 @export(2)
@@ -165,6 +183,7 @@ def engine_run(engine: int, deadline_ns: int) -> int:
     while True:
         found = _look(engine)
         now_ns = mono_ns()
+        wake_ns = _wake_by(engine, now_ns, deadline_ns)
         worked += found
         if now_ns >= deadline_ns:
             return worked
@@ -176,7 +195,7 @@ def engine_run(engine: int, deadline_ns: int) -> int:
         arm(wait)
         found = _look(engine)
         if found == 0:
-            block(wait, now_ns, deadline_ns)
+            block(wait, now_ns, wake_ns)
         disarm(wait)
         if found == 0:
             found = _look(engine)

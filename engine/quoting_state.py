@@ -197,3 +197,29 @@ QUOTE_DECISION = Record(
 )
 
 KEPT_OFFSET = QUOTE_STATE.offset("decided_ms")
+
+QUOTED = Record(
+    "quoted",
+    "One per quoted symbol: what was last told about its quotes, and what that comes from.",
+    [
+        Field("symbol", "i64", "index", "agent", "row of the symbol table"),
+        Field("clock_ms", "i64", "ms, venue", "engine", "time of the last event; 0 = none yet"),
+        Field("clock_ns", "i64", "ns, monotonic", "engine", "receive stamp of that event"),
+        Field("now_ms", "i64", "ms, venue", "engine", "time of the last decision"),
+        Field("tick", "i64", "ticks", "engine", "wanted by side; 0 = no quote", 2),
+        Field("lot", "i64", "lots", "engine", "wanted by side; 0 = no quote", 2),
+        Field("changing", "i64", "0 or 1", "engine", "being changed: torn if the engine dies"),
+        Field("pending", "i64", "0 or 1", "engine", "not published yet, or to be confirmed"),
+        Field("dirty", "i64", "0 or 1", "engine", "to be decided anew: a report, a lap"),
+        Field("origin_ns", "i64", "ns, monotonic", "engine", "stamp of what changed it last"),
+        Field("written_ns", "i64", "ns, monotonic", "engine", "when it was last published"),
+        Field("state", "u8", "QUOTE_STATE", "engine", "", QUOTE_STATE.size, align=64),
+        Field("parameters", "u8", "QUOTE_PARAMETERS", "agent", "", QUOTE_PARAMETERS.size, align=64),
+        Field("decision", "u8", "QUOTE_DECISION", "engine", "", QUOTE_DECISION.size, align=64),
+    ],
+    align=64,
+)
+
+STATE_OFFSET = QUOTED.offset("state")
+PARAMETERS_OFFSET = QUOTED.offset("parameters")
+DECISION_OFFSET = QUOTED.offset("decision")

@@ -1,8 +1,9 @@
 """The engine's state: what it keeps per symbol, its parameters, and where all of it lies.
 
 The stage's segment holds, one after another: ENGINE, then a SYMBOL_STATE per symbol, then a BOOK
-per symbol. All of it outlives the process but the addresses and parameters at the front of ENGINE,
-which are written anew at each start. See restart.py for what a restarted engine makes of it.
+per symbol, then a QUOTED per symbol. All of it outlives the process but the addresses and
+parameters at the front of ENGINE, which are written anew at each start. See restart.py for what a
+restarted engine makes of it.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from typing import Any
 
 from config.settings import Settings
 from engine.book_layout import BOOK, BOOK_SIDE, SIDE_SIZE, SIDES_OFFSET, WINDOW
+from engine.quoting_state import QUOTED
 from shm.fields import Field, Record
 from shm.records import (
     MARKET_EVENT,
@@ -182,6 +184,12 @@ ENGINE = Record(
         Field("market_cursor", "i64", "index", "agent", "where its laps are counted"),
         Field("requests_made", "i64", "count", "engine", "book requests since its start"),
         Field("requests_rung", "i64", "count", "engine", "of these, the feed was woken for"),
+        Field("quotes", "i64", "address", "agent", "ring written, gated"),
+        Field("quoted", "i64", "address", "agent", "QUOTED rows"),
+        Field("quoted_count", "i64", "count", "agent", "symbols quoted"),
+        Field("quoted_places", "i64", "1 + row", "agent", "by symbol; 0 = no", SYMBOL_COUNT_MAX),
+        Field("confirm_ns", "i64", "ns", "agent", "between two confirmations of quotes"),
+        Field("confirm_due_ns", "i64", "ns, monotonic", "engine", "when the next one is"),
         Field("parameters", "u8", "PARAMETERS", "agent", "", PARAMETERS.size, align=64),
         Field("start_reasons", "i64", "StartReason", "engine", "by symbol", SYMBOL_COUNT_MAX),
         Field("event", "u8", "MARKET_EVENT", "engine", "event copied", MARKET_EVENT.size, align=64),
@@ -193,6 +201,7 @@ ENGINE = Record(
         Field("market_position", "i64", "position", "engine", "next market event to read"),
         Field("read_origin_ns", "i64", "ns, monotonic", "engine", "of an event read of late"),
         Field("kept_symbols", "i64", "count", "engine", "symbols whose state is kept"),
+        Field("quote_id", "i64", "id", "engine", "of the last quote"),
         Field("report_position", "i64", "position", "engine", "next report to look at"),
         Field("reports_missed", "i64", "count", "engine", "times the reports overtook it"),
         # What a report under way has changed of the tables below, as it was before.
@@ -216,7 +225,7 @@ PARAMETERS_OFFSET = ENGINE.offset("parameters")
 def state_size(settings: Settings, symbol_count: int) -> int:
     """Return the bytes of the engine's segment; every symbol takes the same, whatever is set."""
     assert 0 < symbol_count <= SYMBOL_COUNT_MAX, f"symbol_count out of range: {symbol_count}"
-    return ENGINE.size + symbol_count * (SYMBOL_STATE.size + BOOK.size)
+    return ENGINE.size + symbol_count * (SYMBOL_STATE.size + BOOK.size + QUOTED.size)
 
 
 def symbol_state_address(engine_address: int, index: int) -> int:
@@ -227,6 +236,11 @@ def symbol_state_address(engine_address: int, index: int) -> int:
 def book_address(engine_address: int, symbol_count: int, index: int) -> int:
     """Return the address of a symbol's book."""
     return symbol_state_address(engine_address, symbol_count) + index * BOOK.size
+
+
+def quoted_row_address(engine_address: int, symbol_count: int, place: int) -> int:
+    """Return the address of a QUOTED row; there is room for one per symbol."""
+    return book_address(engine_address, symbol_count, symbol_count) + place * QUOTED.size
 
 
 def prepare(engine_address: int, symbol_count: int, keep: bool) -> Any:
@@ -244,6 +258,7 @@ def prepare(engine_address: int, symbol_count: int, keep: bool) -> Any:
     engine.symbol_count = symbol_count
     engine.symbol_states = symbol_state_address(engine_address, 0)
     engine.books = book_address(engine_address, symbol_count, 0)
+    engine.quoted = quoted_row_address(engine_address, symbol_count, 0)
     for index in range(0 if keep else symbol_count):
         book = book_address(engine_address, symbol_count, index)
         for is_ask in range(2):

@@ -19,10 +19,10 @@ from executor.counts import Counts
 from executor.orders import OrderTable
 from executor.transitions import OrderEvent, is_terminal, next_status
 from runtime.kernels import Kernels
-from shm.records import REPORT, OrderStatus
+from shm.records import REPORT, OrderReason, OrderStatus, ReportFlag
 from shm.topology import SharedMemory
 
-FLAG_MAKER = 1
+FLAG_MAKER, FLAG_QUOTE = int(ReportFlag.MAKER), int(ReportFlag.QUOTE)
 
 
 @dataclass(slots=True)
@@ -228,6 +228,8 @@ class Ledger:
         report.status = int(status)
         report.side = source.side
         report.flags = FLAG_MAKER if change.is_maker else 0
+        if source.reason == OrderReason.QUOTE:
+            report.flags |= FLAG_QUOTE
         report.written_ns = time.monotonic_ns()
         self._kernels.ring_publish(self._ring, slot)
         self._unrung = True

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import requests
 
+from config.quoted import unquoted_reasons
 from config.settings import Settings
 from config.venues import Endpoints, market_endpoints, order_endpoints
 from runtime import instruments, kernels, logs
@@ -66,9 +67,7 @@ def lock_instance(instance: str) -> socket.socket:
 
 def refused_settings(settings: Settings) -> list[str]:
     """Return one line for each setting that asks for something that there is not."""
-    refused = []
-    if settings.optimization.USE_MARKET_MAKING:
-        refused.append("USE_MARKET_MAKING refused: there are no quotes yet")
+    refused = unquoted_reasons(settings)
     if settings.system.cache_alignment != CACHE_LINE:
         refused.append(
             f"cache_alignment={settings.system.cache_alignment} refused: slots are lines of "

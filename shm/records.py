@@ -140,6 +140,25 @@ SIGNAL = Record(
 )
 
 
+QUOTE = Record(
+    "quote",
+    "The quotes of one symbol as they are to stand from now on; the payload of the ring `quotes`.",
+    [
+        Field("origin_ns", "i64", "ns, monotonic", "engine", "stamp of the event that caused it"),
+        Field("written_ns", "i64", "ns, monotonic", "engine", "when the engine wrote it"),
+        Field("venue_ns", "i64", "ns, venue clock", "engine", "time the decision was made for"),
+        Field("quote_id", "i64", "id", "engine", "counts up from 1 within an epoch"),
+        Field("report_position", "i64", "position", "engine", "reports before it were known"),
+        Field("tick", "i64", "ticks", "engine", "price by side, bid first; 0 = no quote", 2),
+        Field("lot", "i64", "lots", "engine", "quantity by side; 0 = no quote", 2),
+        Field("reasons", "i64", "QuoteReason", "engine", "why, by side", 2),
+        Field("symbol", "u16", "index", "engine", "row of the symbol table"),
+        Field("sequence", "i64", "position + 1", "engine", "written last", closing=True),
+    ],
+    size=128,
+)
+
+
 class OrderAction(IntEnum):
     """What the executor is asked to do."""
 
@@ -240,6 +259,13 @@ class OrderStatus(IntEnum):
 TERMINAL_STATUS_MIN = OrderStatus.FILLED
 
 
+class ReportFlag(IntFlag):
+    """Flags of a report."""
+
+    MAKER = 1  # we were the maker of this fill
+    QUOTE = 2  # the order is one side of market making
+
+
 REPORT = Record(
     "report",
     "A change of an order, or a fill; the payload of the gated ring `reports`.",
@@ -259,7 +285,7 @@ REPORT = Record(
         Field("symbol", "u16", "index", "executor", "row of the symbol table"),
         Field("status", "u8", "OrderStatus", "executor", "state of the order after this"),
         Field("side", "i8", "+1 buy, -1 sell", "executor", "direction of the order"),
-        Field("flags", "u8", "bits", "executor", "1 = we were the maker"),
+        Field("flags", "u8", "ReportFlag", "executor", "maker, quote"),
         Field(
             "sequence",
             "i64",
@@ -272,7 +298,7 @@ REPORT = Record(
     size=128,
 )
 
-RING_RECORDS = (MARKET_EVENT, SIGNAL, ORDER, REPORT)
+RING_RECORDS = (MARKET_EVENT, SIGNAL, QUOTE, ORDER, REPORT)
 
 for _record in RING_RECORDS:
     # Invariant: the sequence is the last word of the slot, whatever the record's size.

@@ -11,7 +11,7 @@ from typing import Any
 
 from shm import counters, histogram_layout, segments
 from shm.fields import Record
-from shm.records import MARKET_EVENT, ORDER, REPORT, SIGNAL, SYMBOL_COUNT_MAX
+from shm.records import MARKET_EVENT, ORDER, QUOTE, REPORT, SIGNAL, SYMBOL_COUNT_MAX
 from shm.ring_layout import format_ring, ring_size
 from shm.segments import Segment
 from shm.tables import (
@@ -44,6 +44,7 @@ class RingRow:
 RINGS = (
     RingRow("market", MARKET_EVENT, "feed", (), ("engine", "risk")),
     RingRow("signals", SIGNAL, "engine", ("risk",), ()),
+    RingRow("quotes", QUOTE, "engine", ("risk",), ()),
     RingRow("orders", ORDER, "risk", ("executor",), ()),
     RingRow("reports", REPORT, "executor", ("risk",), ("engine",)),
 )

@@ -46,6 +46,7 @@ def test_ring_table_is_the_contract():
     assert rows == {
         "market": ("feed", (), ("engine", "risk")),
         "signals": ("engine", ("risk",), ()),
+        "quotes": ("engine", ("risk",), ()),
         "orders": ("risk", ("executor",), ()),
         "reports": ("executor", ("risk",), ("engine",)),
     }
