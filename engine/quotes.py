@@ -129,7 +129,7 @@ def feed_quotes(engine: int, event: int) -> None:
     _begin_change(quoted)
     if kind == INVALID:
         forget_quote_book(state)
-    elif kind == TRADE or kind == BEST:
+    elif kind in (TRADE, BEST):
         # The symbol's clock: what is late is taken at the present time, as in the signals.
         clock_ms = state_at(engine_at(engine).symbol_states + source.symbol * STATE_SIZE).clock_ms
         parameters = quoted + PARAMETERS_OFFSET

@@ -370,5 +370,5 @@ def test_settings_say_which_symbols_are_quoted_and_why_none_is() -> None:
         settings = load(env_file=None, environ={}, overrides=[*SWITCHES, override])
         assert quoted_symbols(settings, SYMBOLS) == ()
         assert reason in unquoted_reasons(settings)[0]
-    with pytest.raises(ConfigError, match="must be among trading.symbols"):
+    with pytest.raises(ConfigError, match=r"must be among trading\.symbols"):
         load(env_file=None, environ={}, overrides=['quoting.symbols=["NOPEUSDT"]'])
