@@ -43,34 +43,27 @@ EXITS = (
     ),
 )  # fmt: skip
 
-LIMITS = (
-    Knob(
-        _FILE, "risk.max_portfolio_risk", "float", "fraction", 0.02, 0.001, 0.20,
-        "Most of the balance lost if every open position were stopped out",
-    ),
-    Knob(
-        _FILE, "risk.max_drawdown", "float", "fraction", 0.10, 0.005, 0.50,
-        "Fall of equity from its peak at which the kill latch trips; make rearm begins a new peak",
-    ),
-    Knob(
-        _FILE, "risk.max_stale_ms", "int", "ms", 2000, 10, 60_000,
-        "Age of a symbol's last market event above which it takes no entries",
-    ),
+ORDER_LIMITS = (
     Knob(
         _FILE, "risk.max_order_notional_usd", "float", "USD", 500.0, 1.0, 10_000_000.0,
         "Largest notional of one order",
     ),
     Knob(
-        _FILE, "risk.max_gross_notional_usd", "float", "USD", 20_000.0, 1.0, 100_000_000.0,
-        "Largest sum of the absolute notionals of positions and open orders",
+        _FILE, "risk.max_order_quantity", "float", "base asset", 0.0, 0.0, 1_000_000_000_000.0,
+        "Largest quantity of one order; 0 leaves it to the venue's largest order",
     ),
     Knob(
         _FILE, "risk.price_collar_pct", "float", "fraction", 0.005, 0.0001, 0.10,
-        "Distance from the mid price beyond which a limit price is refused",
+        "Distance from the mid price and from the mark price beyond which a limit price is refused",
     ),
     Knob(
         _FILE, "risk.max_slippage_pct", "float", "fraction", 0.0005, 0.0, 0.02,
         "How far beyond the best price an entry that crosses the spread may pay",
+    ),
+    Knob(
+        # Venue: the mark price is sent once a second.
+        _FILE, "risk.max_mark_age_ms", "int", "ms", 0, 0, 600_000,
+        "Age of the mark price above which there are no entries; 0 takes the mid price instead",
     ),
     Knob(
         # Venue: exchangeInfo states 300 orders in 10 s; an account's other programs share them.
@@ -78,16 +71,93 @@ LIMITS = (
         "Most new orders in any second over all symbols; cancels and exits are not held back",
     ),
     Knob(
+        _FILE, "risk.max_repeats", "int", "orders", 10, 1, 31,
+        "Entries of one strategy on one side of a symbol within repeat_window_ms; one more latches "
+        "the strategy for that symbol until make rearm",
+    ),
+    Knob(
+        _FILE, "risk.repeat_window_ms", "int", "ms", 10_000, 100, 3_600_000,
+        "Time within which max_repeats counts",
+    ),
+    Knob(
         _FILE, "risk.order_time_to_live_ms", "int", "ms", 1000, 10, 60_000,
         "Age of an order request above which it is dropped instead of sent late",
+    ),
+    Knob(
+        _FILE, "risk.max_stale_ms", "int", "ms", 2000, 10, 60_000,
+        "Age of a symbol's last market event, or of a signal, above which there are no entries",
+    ),
+)  # fmt: skip
+
+PORTFOLIO_LIMITS = (
+    Knob(
+        _FILE, "risk.max_symbol_orders", "int", "orders", 4, 1, 16,
+        "Most orders of one symbol in flight when an entry is added",
+    ),
+    Knob(
+        _FILE, "risk.max_strategy_notional_usd", "float", "USD", 10_000.0, 1.0, 100_000_000.0,
+        "Largest sum of the absolute notionals of one strategy's positions and entries",
+    ),
+    Knob(
+        _FILE, "risk.max_gross_notional_usd", "float", "USD", 20_000.0, 1.0, 100_000_000.0,
+        "Largest sum of the absolute notionals of positions and open orders",
+    ),
+    Knob(
+        _FILE, "risk.max_net_notional_usd", "float", "USD", 10_000.0, 1.0, 100_000_000.0,
+        "Largest notional of longs less shorts, or of shorts less longs, entries included",
+    ),
+    Knob(
+        _FILE, "risk.max_portfolio_risk", "float", "fraction", 0.02, 0.001, 0.20,
+        "Most of the equity lost if every open position and entry were stopped out",
+    ),
+    Knob(
+        _FILE, "risk.max_margin_share", "float", "fraction", 0.8, 0.01, 1.0,
+        "Most of the equity that may be bound as initial margin, at the configured leverage",
+    ),
+    Knob(
+        _FILE, "risk.correlation_grid_ms", "int", "ms", 1000, 100, 60_000,
+        "Distance of the mid prices whose returns give the correlation of two symbols",
+    ),
+    Knob(
+        _FILE, "risk.correlation_half_life_s", "int", "s", 300, 10, 86_400,
+        "Age at which a return counts half in the correlation",
+    ),
+    Knob(
+        _FILE, "risk.correlation_min_samples", "int", "returns", 60, 10, 100_000,
+        "Returns two symbols must have in common before their correlation is known; until then "
+        "they count as alike, and only one of the two can have a position",
+    ),
+)  # fmt: skip
+
+LOSS_LIMITS = (
+    Knob(
+        _FILE, "risk.max_drawdown", "float", "fraction", 0.10, 0.005, 0.50,
+        "Fall of equity from its peak at which the kill latch trips; make rearm begins a new peak",
+    ),
+    Knob(
+        _FILE, "risk.max_daily_loss", "float", "fraction", 0.05, 0.001, 0.50,
+        "Loss since the UTC day, or the run, began at which the kill latch trips",
+    ),
+    Knob(
+        _FILE, "risk.max_consecutive_losses", "int", "trades", 10, 0, 1000,
+        "Closed trades in a row that lost, at which entries pause for loss_cool_off_min; 0 = never",
+    ),
+    Knob(
+        _FILE, "risk.loss_cool_off_min", "int", "min", 15, 1, 1440,
+        "Pause of entries after max_consecutive_losses",
+    ),
+    Knob(
+        _FILE, "risk.warmup_s", "int", "s", 2, 0, 3600,
+        "Time after the start of risk in which there are no entries",
     ),
 )  # fmt: skip
 
 SIZING = (
     Knob(
         _FILE, "position_sizing.method", "str", "", "volatility_adjusted",
-        choices=("volatility_adjusted", "fixed"),
-        meaning="Size by volatility and signal strength, or max_size of the base always",
+        choices=("volatility_adjusted", "fixed", "fractional_kelly"),
+        meaning="Size by volatility and signal strength, max_size of the base always, or by the "
+        "win rate and payoff of the strategy's closed trades (fractional_kelly)",
     ),
     Knob(
         _FILE, "position_sizing.base_size", "float", "of base_position_usd", 0.1, 0.01, 10.0,
@@ -98,9 +168,21 @@ SIZING = (
         "Largest size of a position; not below base_size",
     ),
     Knob(
+        _FILE, "position_sizing.risk_per_trade", "float", "fraction", 0.005, 0.0001, 0.10,
+        "Most of the equity that one entry may lose at its stop",
+    ),
+    Knob(
+        _FILE, "position_sizing.kelly_fraction", "float", "fraction", 0.25, 0.01, 1.0,
+        "Part of the Kelly fraction that fractional_kelly takes",
+    ),
+    Knob(
+        _FILE, "position_sizing.kelly_min_trades", "int", "trades", 50, 2, 100_000,
+        "Closed trades of a strategy before fractional_kelly trusts them; base_size until then",
+    ),
+    Knob(
         _FILE, "position_sizing.correlation_limit", "float", "correlation", 0.7, 0.0, 1.0,
-        "Largest correlation between open positions; not enforced yet, as it is not estimated",
+        "Largest correlation of an entry with an open position, signed by their sides; 1 = any",
     ),
 )  # fmt: skip
 
-KNOBS = EXITS + LIMITS + SIZING
+KNOBS = EXITS + ORDER_LIMITS + PORTFOLIO_LIMITS + LOSS_LIMITS + SIZING

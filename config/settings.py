@@ -120,15 +120,30 @@ class Risk(NamedTuple):
     flatten_on_stop: bool
     foreign_policy: str
     close_on_reverse_signal: bool
-    max_portfolio_risk: float
-    max_drawdown: float
-    max_stale_ms: int
     max_order_notional_usd: float
-    max_gross_notional_usd: float
+    max_order_quantity: float
     price_collar_pct: float
     max_slippage_pct: float
+    max_mark_age_ms: int
     max_orders_per_s: int
+    max_repeats: int
+    repeat_window_ms: int
     order_time_to_live_ms: int
+    max_stale_ms: int
+    max_symbol_orders: int
+    max_strategy_notional_usd: float
+    max_gross_notional_usd: float
+    max_net_notional_usd: float
+    max_portfolio_risk: float
+    max_margin_share: float
+    correlation_grid_ms: int
+    correlation_half_life_s: int
+    correlation_min_samples: int
+    max_drawdown: float
+    max_daily_loss: float
+    max_consecutive_losses: int
+    loss_cool_off_min: int
+    warmup_s: int
 
 
 class PositionSizing(NamedTuple):
@@ -137,6 +152,9 @@ class PositionSizing(NamedTuple):
     method: str
     base_size: float
     max_size: float
+    risk_per_trade: float
+    kelly_fraction: float
+    kelly_min_trades: int
     correlation_limit: float
 
 

@@ -6,13 +6,14 @@ import ctypes
 import time
 
 from risk.parameters import wire
-from risk.state import HEADER, TOTALS_OFFSET, TOTALS_SIZE, state_size
+from risk.state import CLEARED_SIZE, HEADER, TOTALS_OFFSET, TOTALS_SIZE
 from runtime.stage import StageContext
 from shm.latch_table import MEANINGS, reason_of
 from shm.records import SYMBOL_COUNT_MAX
 from shm.tables import POSITION, PositionState
 
 E8 = 100_000_000
+DAY_NS = 86_400_000_000_000
 # Bits of what `risk_recover` returns.
 PUBLICATION_COMPLETED = 1
 CHANGE_TAKEN_BACK = 2
@@ -34,6 +35,7 @@ class Agent:
         self._status_ns = context.settings.performance.status_interval_s * 1_000_000_000
         self._next_status_ns = 0
         self._tripped, self._untrusted = 0, False
+        self._latches = self._cool_off_ns = 0
 
     def on_start(self) -> None:
         """Start from zero, or recover what the predecessor left."""
@@ -41,13 +43,19 @@ class Agent:
             self._recover()
         else:
             self._clear()
-        self._tripped = self._memory.control.risk_latch
+        self._header.started_ns = time.monotonic_ns()
+        self._wiring.context.utc_day = self._utc_day()
+        control = self._memory.control
+        self._tripped = control.risk_latch
         self._untrusted = bool(self._header.untrusted)
+        self._latches = control.throttle_latches
+        self._cool_off_ns = self._header.cool_off_until_ns
         self._next_status_ns = time.monotonic_ns() + self._status_ns
 
     def do_work(self) -> int:
         """Run the kernels for one cycle, then look for something to log."""
         now = time.monotonic_ns()
+        self._wiring.context.utc_day = self._utc_day()
         taken = self._run(self._address, now + self._cycle_ns)
         self._report_latches()
         if now >= self._next_status_ns:
@@ -74,10 +82,11 @@ class Agent:
 
     def _clear(self) -> None:
         memory = self._memory
-        size = state_size(self._context.settings, len(self._context.symbols))
-        ctypes.memset(memory.state("risk"), 0, size)
+        ctypes.memset(memory.state("risk"), 0, CLEARED_SIZE)
         ctypes.memset(memory.position_address(0), 0, POSITION.size * SYMBOL_COUNT_MAX)
         ctypes.memset(memory.control_address + TOTALS_OFFSET, 0, TOTALS_SIZE)
+        memory.control.throttle_latches = 0
+        self._header.rearm_seen_ns = memory.control.rearm_ns
 
     def _recover(self) -> None:
         found = self._context.kernels.risk_recover(self._address)
@@ -110,6 +119,29 @@ class Agent:
         if bool(self._header.untrusted) != self._untrusted:
             self._untrusted = bool(self._header.untrusted)
             self._log.error("more was closed than opened, no new entries")
+
+        self._report_pauses()
+
+    def _report_pauses(self) -> None:
+        control, header, risk = self._memory.control, self._header, self._context.settings.risk
+        if header.cool_off_until_ns != self._cool_off_ns:
+            self._cool_off_ns = header.cool_off_until_ns
+            self._log.error(
+                "too many losses in a row, no new entries for a while",
+                losses=risk.max_consecutive_losses,
+                minutes=risk.loss_cool_off_min,
+            )
+        if control.throttle_latches != self._latches:
+            more = control.throttle_latches > self._latches
+            self._latches = control.throttle_latches
+            if more:
+                self._log.error("strategy latched for repeating itself", latches=self._latches)
+            else:
+                self._log.warning("throttle latches released", latches=self._latches)
+
+    def _utc_day(self) -> int:
+        """Return the day by the venue's clock, which is the one that day limits are about."""
+        return (time.time_ns() + self._memory.control.clock_offset_ns) // DAY_NS
 
     def _equity_e8(self) -> int:
         control = self._memory.control

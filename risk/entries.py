@@ -1,22 +1,35 @@
-"""A signal through sizing and limits into an entry order, or into a counted refusal."""
+"""A signal through limits and sizing into an entry order, or into a counted refusal."""
 
 from __future__ import annotations
 
+import math
+
+from risk.exposure import measure_exposure, orders_in_flight
 from risk.limit_table import Refusal
-from risk.limits import E8, entry_limit_tick, first_refusal, is_stale, signal_is_valid
-from risk.orders import entry_slots_free, orders_in_last_second, write_entry
+from risk.limits import (
+    E8,
+    conforms,
+    entry_limit_tick,
+    is_stale,
+    money_e8,
+    refused_by_size,
+    refused_by_state,
+    signal_is_valid,
+)
+from risk.orders import age_of_order_back, entry_slots_free, write_entry
 from risk.positions import (
     ENTERING,
     EXITING,
     FLAT,
     equity_e8,
-    gross_notional_e8,
     position_address,
     symbol_address,
     symbol_state_address,
 )
-from risk.sizing import entry_quantity, notional_cap, size_factor
+from risk.sizing import LOT_MAX, entry_quantity, notional_room, size_factor
 from risk.state import CONTEXT, ENTRY_CHECK, HEADER, PARAMETERS, SYMBOL_STATE
+from risk.throttle import is_latched, latch, repeat_key, repeats_within
+from risk.trades import kelly_share, trades_address
 from risk.watching import REVERSAL, request_close
 from shm import counters
 from shm.compiled import kernel
@@ -41,6 +54,8 @@ TRUST_SIZE = SYMBOL_TRUST.size
 
 NONE = int(Refusal.NONE)
 INVALID = int(Refusal.INVALID)
+NO_EDGE = int(Refusal.NO_EDGE)
+REPEAT = int(Refusal.REPEAT)
 RING = int(Refusal.RING)
 SIGNALS = counters.offset("risk.signals")
 ACCEPTED = counters.offset("risk.accepted")
@@ -57,60 +72,137 @@ def _equity_for_sizing(context: int) -> int:
 
 
 @kernel
-def _look_at_permission(context: int, signal: int, now_ns: int) -> None:
-    """Fill the part of the check that does not depend on the size."""
+def look_at_permission(context: int, symbol: int, strategy: int, side: int, now_ns: int) -> None:
+    """Fill the part of the check that needs no price: latches, losses, the strategy, the rate.
+
+    The caller states the age of the cause (`signal_age_ns`).
+    """
     view = context_at(context)
     control = control_at(view.control)
     settings = parameters_at(view.parameters)
-    cause = signal_at(signal)
-    state = symbol_state_at(symbol_state_address(context, cause.symbol))
-    row = position_at(position_address(context, cause.symbol))
+    header = header_at(view.header)
     check = check_at(view.check)
+    check.side = side
+    check.strategy = strategy
     check.halt_reason = control.halt_reason
     check.kill_latch = other_latch_held(view.control)
     check.stop_requested = control.stop_requested | view.closing
     check.flatten_requested = control.flatten_requested | control.kill_flatten
     check.reconciled = control.reconciled
     check.clock_ready = control.clock_ready
-    check.untrusted = header_at(view.header).untrusted
-    check.distrust = trust_at(view.trusts + cause.symbol * TRUST_SIZE).distrust
+    check.untrusted = header.untrusted
+    check.distrust = trust_at(view.trusts + symbol * TRUST_SIZE).distrust
     check.equity_e8 = _equity_for_sizing(context)
+    check.started_age_ns = now_ns - header.started_ns
     check.risk_latch = risk_latch_held(view.control)
-    check.strategy_enabled = settings.strategy_enabled[cause.strategy]
-    check.best_valid = state.best_valid
-    check.price_age_ns = now_ns - state.seen_ns
-    check.signal_age_ns = now_ns - cause.origin_ns
-    check.position_state = row.state
+    check.cool_off_left_ns = header.cool_off_until_ns - now_ns
+    check.throttled = is_latched(context, symbol, strategy)
+    check.strategy_enabled = settings.strategy_enabled[strategy]
     check.position_count = control.open_position_count
-    check.order_count = orders_in_last_second(context, now_ns)
+    check.rate_age_ns = age_of_order_back(context, settings.entries_per_s, now_ns)
     check.ring_free = entry_slots_free(view.orders)
 
 
 @kernel
-def _look_at_size(context: int, signal: int) -> None:
-    """Fill limit price, quantity and notionals of the check; needs valid best prices."""
+def look_at_symbol(context: int, symbol: int, now_ns: int) -> None:
+    """Fill the part of the check that concerns the symbol: its prices, position and orders."""
+    view = context_at(context)
+    check = check_at(view.check)
+    state = symbol_state_at(symbol_state_address(context, symbol))
+    check.best_valid = state.best_valid
+    check.price_age_ns = now_ns - state.seen_ns
+    check.mark_tick = state.mark_tick
+    check.mark_age_ns = now_ns - state.mark_ns
+    check.position_state = position_at(position_address(context, symbol)).state
+    check.in_flight_count = orders_in_flight(context, symbol)
+
+
+@kernel
+def reference_price(context: int, symbol: int) -> float:
+    """Return what collars and PERCENT_PRICE are judged against, in ticks: mark or mid price."""
+    view = context_at(context)
+    if parameters_at(view.parameters).max_mark_age_ns > 0:
+        return float(check_at(view.check).mark_tick)
+    state = symbol_state_at(symbol_state_address(context, symbol))
+    return (state.bid_tick + state.ask_tick) / 2.0
+
+
+@kernel
+def weigh_order(context: int, symbol: int, price_tick: int, value_tick: int, stop: float) -> None:
+    """Fill the part of the check that follows from its limit_tick and quantity_lot.
+
+    Args:
+        context: CONTEXT.
+        symbol: index.
+        price_tick: limit price.
+        value_tick: the order counts with that price: the higher of limit and best price.
+        stop: distance of its stop, a fraction.
+    """
+    view = context_at(context)
+    check = check_at(view.check)
+    row = symbol_at(symbol_address(context, symbol))
+    lots = check.quantity_lot
+    check.order_notional_e8 = money_e8(lots, value_tick, row.value_e8)
+    # Rounded up: the loss at the stop is never above the one that is counted here.
+    check.risk_tick = max(1, math.ceil(value_tick * stop))
+    check.order_risk_e8 = money_e8(lots, check.risk_tick, row.value_e8)
+    check.lot_max = LOT_MAX
+    if row.lot_max > 0:
+        check.lot_max = min(check.lot_max, row.lot_max)
+    largest = parameters_at(view.parameters).max_order_quantity
+    if largest > 0.0:
+        check.lot_max = min(check.lot_max, math.floor(largest / row.lot_size + 1e-9))
+    place = symbol_address(context, symbol)
+    reference = reference_price(context, symbol)
+    check.conforms = 1 if conforms(place, check.side, price_tick, lots, reference) else 0
+
+
+@kernel
+def stop_distance(context: int, signal: int) -> float:
+    """Return the distance of the stop an entry will have: the signal's where that is tighter."""
+    hint = signal_at(signal).stop_pct
+    configured = parameters_at(context_at(context).parameters).stop_loss_pct
+    return min(hint, configured) if hint > 0.0 else configured
+
+
+@kernel
+def _look_at_size(context: int, signal: int, now_ns: int) -> None:
+    """Fill limit price, quantity, sums and repeats of the check; needs valid best prices."""
     view = context_at(context)
     cause = signal_at(signal)
+    symbol = cause.symbol
     check = check_at(view.check)
-    state = symbol_state_at(symbol_state_address(context, cause.symbol))
-    symbol = symbol_address(context, cause.symbol)
-    middle = (cause.bid_tick + cause.ask_tick) / 2.0
-    limit = entry_limit_tick(
-        view.parameters, symbol, cause.side, state.bid_tick, state.ask_tick, middle
+    settings = parameters_at(view.parameters)
+    state = symbol_state_at(symbol_state_address(context, symbol))
+    place = symbol_address(context, symbol)
+    measure_exposure(context, symbol)
+    check.limit_tick = entry_limit_tick(
+        view.parameters,
+        place,
+        cause.side,
+        state.bid_tick,
+        state.ask_tick,
+        (cause.bid_tick + cause.ask_tick) / 2.0,
+        reference_price(context, symbol),
     )
-    gross = gross_notional_e8(context)
-    check.gross_notional_e8 = gross
-    check.limit_tick = limit
-    if limit == 0:
-        return
     best = state.ask_tick if cause.side > 0 else state.bid_tick
-    factor = size_factor(view.parameters, cause.strength, cause.confidence, cause.volatility)
-    wanted = parameters_at(view.parameters).base_position * factor
-    cap = notional_cap(view.parameters, check.equity_e8 / E8, gross / E8)
-    high = max(best, limit)
-    quantity = entry_quantity(view.parameters, symbol, wanted, cap, min(best, limit), high)
-    check.quantity_lot = quantity
-    check.order_notional_e8 = quantity * high * symbol_at(symbol).value_e8
+    stop = stop_distance(context, signal)
+    share = kelly_share(trades_address(context, cause.strategy), settings.kelly_trades_min)
+    equity = check.equity_e8 / E8
+    factor = size_factor(
+        view.parameters, cause.strength, cause.confidence, cause.volatility, stop, equity, share
+    )
+    high = max(best, check.limit_tick)
+    room, bound = notional_room(view.parameters, view.check, stop)
+    check.quantity_lot = 0
+    check.size_bound = bound if factor > 0.0 else NO_EDGE
+    if check.limit_tick > 0 and factor > 0.0:
+        wanted = settings.base_position * factor
+        low = min(best, check.limit_tick)
+        check.quantity_lot = entry_quantity(view.parameters, place, wanted, room, low, high)
+    weigh_order(context, symbol, check.limit_tick, high, stop)
+    key = repeat_key(cause.strategy, cause.side)
+    check.repeat_count = repeats_within(context, symbol, key, now_ns, settings.repeat_window_ns)
 
 
 @kernel
@@ -137,19 +229,23 @@ def judge_signal(context: int, signal: int, now_ns: int) -> int:
     view = context_at(context)
     if not signal_is_valid(signal, control_at(view.control).symbol_count):
         return INVALID
-    _look_at_permission(context, signal, now_ns)
+    cause = signal_at(signal)
+    symbol = cause.symbol
     check = check_at(view.check)
-    check.limit_tick = 0
-    check.quantity_lot = 0
-    check.order_notional_e8 = 0
-    check.gross_notional_e8 = 0
-    if check.best_valid != 0:
-        _look_at_size(context, signal)
-    refusal = first_refusal(view.check, view.parameters)
+    check.signal_age_ns = now_ns - cause.origin_ns
+    look_at_permission(context, symbol, cause.strategy, cause.side, now_ns)
+    look_at_symbol(context, symbol, now_ns)
+    refusal = refused_by_state(view.check, view.parameters)
+    if refusal == NONE:
+        _look_at_size(context, signal, now_ns)
+        refusal = refused_by_size(view.check, view.parameters)
+    if refusal == REPEAT:
+        latch(context, symbol, cause.strategy)
     if refusal != NONE:
         _reverse(context, signal, now_ns)
         return refusal
-    if not write_entry(context, signal, check.quantity_lot, check.limit_tick, now_ns, now_ns):
+    lots, limit = check.quantity_lot, check.limit_tick
+    if not write_entry(context, signal, lots, limit, check.risk_tick, now_ns, now_ns):
         return RING
     return NONE
 

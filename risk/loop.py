@@ -6,6 +6,7 @@ be opened). A look takes at most 256 records, after which the clock is read.
 
 from __future__ import annotations
 
+from risk.correlation import observe_prices
 from risk.entries import take_signal
 from risk.fills import find_order, take_report
 from risk.foreign import is_foreign_fill
@@ -15,6 +16,7 @@ from risk.prices import take_event
 from risk.recovery import recover
 from risk.settlement import settle_orders
 from risk.state import CONTEXT, PARAMETERS
+from risk.throttle import obey_rearm
 from risk.watching import forget_prices, watch_all, watch_position
 from runtime.clocks import mono_ns
 from runtime.waits import arm, block, disarm, found_work, ring_doorbell, should_block
@@ -124,9 +126,15 @@ def _look(context: int) -> int:
 
 @kernel
 def _run_timers(context: int, now_ns: int) -> int:
-    """Look at time limits, retries and flattening; return when the next is due, 0 = never."""
+    """Look at time limits, retries, flattening and re-arming, sample prices on their grid.
+
+    Returns when the next is due, 0 = never: without an event no price changes, so the grid of the
+    correlations wakes nobody.
+    """
     view = context_at(context)
     before = load_relaxed(view.orders + TAIL)
+    obey_rearm(context)
+    observe_prices(context, now_ns)
     due = watch_all(context, now_ns)
     if load_relaxed(view.orders + TAIL) != before:
         ring_doorbell(view.executor_doorbell)

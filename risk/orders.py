@@ -26,6 +26,7 @@ from risk.state import (
     SYMBOL_STATE,
     Role,
 )
+from risk.throttle import note_entry, repeat_key
 from risk.undo import (
     ORDER_STATE_SIZE,
     ORDER_WRITTEN,
@@ -69,8 +70,8 @@ REASON_PARTIAL = int(OrderReason.PARTIAL)
 ROLE_ENTRY = int(Role.ENTRY)
 ROLE_EXIT = int(Role.EXIT)
 ORDERS = counters.offset("risk.orders")
-SECOND_NS = 1_000_000_000
 EXIT_RESERVE_MAX = 64
+NEVER_NS = 1 << 62
 
 
 @kernel
@@ -90,17 +91,17 @@ def next_order_id(context: int) -> int:
 
 
 @kernel
-def orders_in_last_second(context: int, now_ns: int) -> int:
-    """Return how many orders were written in the second before now. Loop bound: STAMP_COUNT."""
+def age_of_order_back(context: int, back: int, now_ns: int) -> int:
+    """Return the age of the order written `back` orders ago; NEVER_NS when there is none.
+
+    With `back` the most allowed in a second, an age below a second means that they are used up:
+    the same as counting, without the loop. Needs 1 ≤ back ≤ STAMP_COUNT.
+    """
     view = context_at(context)
-    stamps = stamps_at(view.stamps)
     written = header_at(view.header).order_count
-    found = 0
-    for back in range(1, min(written, STAMP_COUNT) + 1):
-        if now_ns - stamps.order_ns[(written - back) & (STAMP_COUNT - 1)] >= SECOND_NS:
-            break
-        found += 1
-    return found
+    if back > written:
+        return NEVER_NS
+    return now_ns - stamps_at(view.stamps).order_ns[(written - back) & (STAMP_COUNT - 1)]
 
 
 @kernel
@@ -163,9 +164,18 @@ def close_order(context: int, slot: int, read_ns: int) -> None:
 
 @kernel
 def write_entry(
-    context: int, signal: int, quantity_lot: int, limit_tick: int, read_ns: int, now_ns: int
+    context: int,
+    signal: int,
+    quantity_lot: int,
+    limit_tick: int,
+    risk_tick: int,
+    read_ns: int,
+    now_ns: int,
 ) -> bool:
-    """Write the entry order of a signal and start its position; False when the ring is full."""
+    """Write the entry order of a signal and start its position; False when the ring is full.
+
+    `risk_tick`: distance of the stop that the entry will have, for the portfolio's risk.
+    """
     view = context_at(context)
     slot = claim(view.orders)
     if slot == 0:
@@ -190,9 +200,13 @@ def write_entry(
     state.realized_e8 = 0
     state.entry_live = 1
     state.entry_left_lot = quantity_lot
-    state.entry_tick = limit_tick
+    best = state.ask_tick if cause.side > 0 else state.bid_tick
+    # A sell may fill above its limit: in flight it counts with the higher of the two.
+    state.entry_tick = max(best, limit_tick)
+    state.entry_risk_tick = risk_tick
     state.moved_venue_ns = 0
     state.imbalance_at_ns = 0
+    note_entry(context, symbol, repeat_key(cause.strategy, cause.side), now_ns)
     order = order_at(slot)
     order.origin_ns = cause.origin_ns
     order.signal_id = cause.signal_id
@@ -200,7 +214,7 @@ def write_entry(
     order.position_id = row.position_id
     order.price_tick = limit_tick
     order.quantity_lot = quantity_lot
-    order.reference_tick = state.ask_tick if cause.side > 0 else state.bid_tick
+    order.reference_tick = best
     order.type = LIMIT
     order.time_in_force = IOC
     order.side = cause.side

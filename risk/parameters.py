@@ -11,15 +11,19 @@ from config.strategies import strategies_of
 from risk.limit_table import LIMITS
 from risk.state import (
     CONTEXT,
+    CORRELATION_OFFSET,
     DECISION,
     ENTRY_CHECK,
     GUARDS_OFFSET,
     ORDERS_OFFSET,
     PARAMETERS,
+    REPEATS_OFFSET,
     STAMPS_OFFSET,
     SYMBOLS_OFFSET,
+    TRADES_OFFSET,
     UNDO_OFFSET,
     ForeignPolicy,
+    SizeMethod,
 )
 from shm import counters
 from shm.latch_table import LatchReason
@@ -29,6 +33,7 @@ from shm.topology import MARKET_CURSOR, SharedMemory
 
 # Which cursor of the market ring is risk's.
 MARKET_READER = MARKET_CURSOR["risk"]
+SECOND_NS = 1_000_000_000
 MS_NS = 1_000_000
 # One order in four is kept for exits, which are never held back themselves.
 EXIT_RESERVE_SHARE = 4
@@ -60,21 +65,19 @@ def parameters_of(settings: Settings) -> Any:
     made.max_portfolio_risk = risk.max_portfolio_risk
     made.price_collar_pct = risk.price_collar_pct
     made.max_slippage_pct = risk.max_slippage_pct
-    made.max_order_notional = risk.max_order_notional_usd
-    made.max_gross_notional = risk.max_gross_notional_usd
     made.base_position = trading.base_position_usd
-    made.max_position = trading.max_position_usd
     made.leverage = float(trading.leverage)
     made.base_size = sizing.base_size
     made.max_size = sizing.max_size
-    made.fixed_size = int(sizing.method == "fixed")
+    made.risk_per_trade = sizing.risk_per_trade
+    made.size_method = SizeMethod[sizing.method.upper()]
+    made.kelly_fraction = sizing.kelly_fraction
+    made.kelly_trades_min = sizing.kelly_min_trades
     made.close_on_reverse = int(risk.close_on_reverse_signal)
-    made.max_stale_ns = risk.max_stale_ms * 1_000_000
-    made.max_positions = trading.max_concurrent_positions
-    reserve = risk.max_orders_per_s // EXIT_RESERVE_SHARE
-    made.entries_per_s = risk.max_orders_per_s - reserve
+    made.max_stale_ns = risk.max_stale_ms * MS_NS
     made.foreign_policy = int(ForeignPolicy[risk.foreign_policy.upper()])
-    made.time_to_live_ns = risk.order_time_to_live_ms * 1_000_000
+    made.time_to_live_ns = risk.order_time_to_live_ms * MS_NS
+    _fill_limits(made, settings)
     _fill_strategies(made, settings)
     for limit in LIMITS:
         made.refusal_counter[limit.refusal] = counters.offset(f"risk.{limit.counter}")
@@ -91,6 +94,38 @@ def _fill_closing(made: Any, settings: Settings) -> None:
             made.close_latches |= 1 << LatchReason[name.upper()]
     if risk.close_on_drawdown:
         made.close_latches |= 1 << LatchReason.DRAWDOWN
+
+
+def _e8(money: float) -> int:
+    """Return an amount of money in 1e-8 quote: a decimal of few digits, exact."""
+    return round(money * 100_000_000)
+
+
+def _fill_limits(made: Any, settings: Settings) -> None:
+    risk, trading = settings.risk, settings.trading
+    made.max_order_notional_e8 = _e8(risk.max_order_notional_usd)
+    made.max_position_e8 = _e8(trading.max_position_usd)
+    made.max_strategy_e8 = _e8(risk.max_strategy_notional_usd)
+    made.max_gross_e8 = _e8(risk.max_gross_notional_usd)
+    made.max_net_e8 = _e8(risk.max_net_notional_usd)
+    made.max_order_quantity = risk.max_order_quantity
+    made.max_margin_share = risk.max_margin_share
+    made.max_daily_loss = risk.max_daily_loss
+    made.max_positions = trading.max_concurrent_positions
+    made.max_symbol_orders = risk.max_symbol_orders
+    made.max_mark_age_ns = risk.max_mark_age_ms * MS_NS
+    made.warmup_ns = risk.warmup_s * SECOND_NS
+    made.max_losses = risk.max_consecutive_losses
+    made.cool_off_ns = risk.loss_cool_off_min * 60 * SECOND_NS
+    made.max_repeats = risk.max_repeats
+    made.repeat_window_ns = risk.repeat_window_ms * MS_NS
+    reserve = risk.max_orders_per_s // EXIT_RESERVE_SHARE
+    made.entries_per_s = risk.max_orders_per_s - reserve
+    made.correlation_limit = settings.position_sizing.correlation_limit
+    made.correlation_grid_ns = risk.correlation_grid_ms * MS_NS
+    made.correlation_samples_min = risk.correlation_min_samples
+    steps = risk.correlation_half_life_s * 1000 / risk.correlation_grid_ms
+    made.correlation_decay = 0.5 ** (1.0 / steps)
 
 
 def _fill_strategies(made: Any, settings: Settings) -> None:
@@ -140,6 +175,9 @@ def wire(memory: SharedMemory, settings: Settings, wait_address: int) -> Wiring:
     context.guards = state + GUARDS_OFFSET
     context.order_states = state + ORDERS_OFFSET
     context.undo = state + UNDO_OFFSET
+    context.trades = state + TRADES_OFFSET
+    context.repeats = state + REPEATS_OFFSET
+    context.correlation = state + CORRELATION_OFFSET
     context.parameters = ctypes.addressof(parameters)
     context.counters = memory.counters.block("risk")
     context.histogram = memory.histograms.address_of("risk")

@@ -1,13 +1,14 @@
 """Fills into positions: exact sums in integers, realised and unrealised results, the state.
 
 Values are ticks × lots; results are 1e-8 quote through `symbol.value_e8`. The average entry is
-never rounded: it stays value / lots. Loops: none; `gross_notional` runs over the symbols.
+never rounded: it stays value / lots. Loops: none.
 """
 
 from __future__ import annotations
 
 from risk.levels import set_levels
-from risk.state import CONTEXT, HEADER, ORDER_STATE, SYMBOL_STATE, Role
+from risk.state import CONTEXT, HEADER, ORDER_STATE, PARAMETERS, SYMBOL_STATE, Role
+from risk.trades import note_trade
 from risk.undo import POSITION_SIZE, SYMBOL_STATE_SIZE
 from runtime.clocks import mono_ns
 from shm import counters
@@ -20,6 +21,7 @@ from shm.views import address_of, view_of
 
 context_at = view_of(CONTEXT)
 header_at = view_of(HEADER)
+parameters_at = view_of(PARAMETERS)
 control_at = view_of(CONTROL)
 position_at = view_of(POSITION)
 symbol_at = view_of(SYMBOL)
@@ -35,6 +37,7 @@ ENTRY = int(Role.ENTRY)
 MANAGED = int(PositionOwner.MANAGED)
 LEFT_ALONE = int(PositionOwner.LEFT_ALONE)
 DRAWDOWN = int(LatchReason.DRAWDOWN)
+DAILY_LOSS = int(LatchReason.DAILY_LOSS)
 ROUND_TRIPS = counters.offset("risk.round_trips")
 
 
@@ -132,9 +135,9 @@ def equity_e8(context: int) -> int:
 
 @kernel
 def track_equity(context: int, max_drawdown: float) -> None:
-    """Take the wallet over once it is known, follow the peak, trip the latch on a drawdown.
+    """Take the wallet over once it is known, follow peak and day, trip the latch on either's loss.
 
-    Re-armed by a person, the peak is the equity of that moment: the old one would trip it again.
+    Re-armed by a person, both begin with the equity of that moment: the old would trip it again.
     """
     view = context_at(context)
     header = header_at(view.header)
@@ -146,10 +149,18 @@ def track_equity(context: int, max_drawdown: float) -> None:
         results = control.realized_e8 - control.fee_e8 + control.funding_e8
         header.wallet_start_e8 = control.wallet_e8 - results
     equity = equity_e8(context)
-    if forget_voided_risk_latch(view.control) or equity > header.peak_e8:
+    is_rearmed = forget_voided_risk_latch(view.control)
+    if is_rearmed or equity > header.peak_e8:
         header.peak_e8 = equity
+    # A clock that steps back begins no day: the loss of one would be forgotten.
+    if is_rearmed or header.day_start_e8 == 0 or view.utc_day > header.utc_day:
+        header.utc_day = max(view.utc_day, header.utc_day)
+        header.day_start_e8 = equity
     if equity < (1.0 - max_drawdown) * header.peak_e8 and risk_latch_held(view.control) == 0:
         trip_risk_latch(view.control, DRAWDOWN, mono_ns())
+    share = parameters_at(view.parameters).max_daily_loss
+    if equity < (1.0 - share) * header.day_start_e8 and risk_latch_held(view.control) == 0:
+        trip_risk_latch(view.control, DAILY_LOSS, mono_ns())
 
 
 @kernel
@@ -169,30 +180,6 @@ def mark_to_market(context: int, symbol: int) -> None:
             now = unrealized_e8(position, value, price)
     control_at(view.control).unrealized_e8 += now - state.unrealized_e8
     state.unrealized_e8 = now
-
-
-@kernel
-def gross_notional_e8(context: int) -> int:
-    """Return the notional of all positions and of entries in flight, in 1e-8 quote.
-
-    Loop bound: symbol_count ≤ 128.
-    """
-    view = context_at(context)
-    total = 0
-    for symbol in range(control_at(view.control).symbol_count):
-        row = position_at(position_address(context, symbol))
-        if row.state == FLAT:
-            continue
-        state = symbol_state_at(symbol_state_address(context, symbol))
-        value = symbol_at(symbol_address(context, symbol)).value_e8
-        left = abs(row.entry_lot - row.exit_lot)
-        if left > 0:
-            price = exit_price(address_of(state), side_of(address_of(row)))
-            if price <= 0:
-                price = (row.entry_value + row.exit_value) // (row.entry_lot + row.exit_lot)
-            total += left * price * value
-        total += state.entry_left_lot * state.entry_tick * value
-    return total
 
 
 @kernel
@@ -288,4 +275,5 @@ def settle_state(context: int, symbol: int) -> None:
         state.retry_ns = 0
         if row.entry_lot > 0:
             row.round_trips += 1
+            note_trade(context, symbol)
             count(view.counters, ROUND_TRIPS, 1)

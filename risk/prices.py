@@ -34,6 +34,7 @@ event_at = view_of(MARKET_EVENT)
 TRADE = int(EventKind.TRADE)
 BEST = int(EventKind.BEST)
 INVALID = int(EventKind.INVALID)
+MARK = int(EventKind.MARK)
 DELAYED = int(EventFlag.DELAYED)
 RULE_IMBALANCE = int(ExitRule.IMBALANCE)
 
@@ -121,6 +122,11 @@ def take_event_at(context: int, event: int, now_ns: int) -> None:
     place = symbol_state_address(context, symbol)
     state = symbol_state_at(place)
     row = position_at(position_address(context, symbol))
+    if market.kind == MARK:
+        # It says nothing about the age of the book.
+        state.mark_tick = market.price_tick
+        state.mark_ns = market.origin_ns
+        return
     state.seen_ns = market.origin_ns
     if market.kind == BEST:
         before = exit_price(place, row.side)

@@ -1,8 +1,8 @@
 """The layouts of risk's memory: what survives the process, and what is private to it.
 
 The state segment holds, in this order: the header, the stamps of recent orders, one row per symbol,
-one row per symbol about its stop at the venue, a table of recent orders, and the undo record (see
-undo.py). Position rows and the totals in the
+one row per symbol about its stop at the venue, a table of recent orders, the undo record (see
+undo.py), and what the limits remember (see limit_state.py). Position rows and the totals in the
 control record lie in the control segment; risk is their only writer.
 """
 
@@ -11,6 +11,8 @@ from __future__ import annotations
 from enum import IntEnum
 
 from config.settings import Settings
+from risk.limit_state import CORRELATION, CORRELATION_CLEARED, REPEATS, TRADES
+from risk.limit_state import ENTRY_CHECK as ENTRY_CHECK  # all layouts are found in this module
 from shm.fields import Field, Record
 from shm.records import STRATEGY_COUNT_MAX, SYMBOL_COUNT_MAX
 from shm.tables import CONTROL, POSITION
@@ -24,7 +26,7 @@ ORDERS_IN_FLIGHT_MAX = 5
 assert ORDER_COUNT > ORDERS_IN_FLIGHT_MAX * SYMBOL_COUNT_MAX, "a free row is always found"
 # Fills that arrived ahead of an earlier one of the same order.
 ISLAND_COUNT = 8
-REFUSAL_COUNT_MAX = 16
+REFUSAL_COUNT_MAX = 64
 
 
 class Role(IntEnum):
@@ -62,6 +64,14 @@ class UndoKind(IntEnum):
     LOCAL = 3  # a change of our own; committed when the record says NONE again
 
 
+class SizeMethod(IntEnum):
+    """How many times the base position an entry is; the names are those of the knob."""
+
+    VOLATILITY_ADJUSTED = 0
+    FIXED = 1
+    FRACTIONAL_KELLY = 2
+
+
 class ExitAction(IntEnum):
     """What one step of the exit machine asks for."""
 
@@ -81,6 +91,12 @@ HEADER = Record(
         Field("wallet_start_e8", "i64", "1e-8 quote", "risk", "first known wallet less results"),
         Field("peak_e8", "i64", "1e-8 quote", "risk", "highest equity"),
         Field("untrusted", "i64", "0 or 1", "risk", "1 = a position broke its invariant"),
+        Field("started_ns", "i64", "ns, monotonic", "risk", "start of the process; 0 = long ago"),
+        Field("utc_day", "i64", "days since 1970", "risk", "the day that day_start_e8 belongs to"),
+        Field("day_start_e8", "i64", "1e-8 quote", "risk", "equity when it began, or the run did"),
+        Field("loss_streak", "i64", "count", "risk", "closed trades in a row that lost"),
+        Field("cool_off_until_ns", "i64", "ns, monotonic", "risk", "no entries before"),
+        Field("rearm_seen_ns", "i64", "ns, monotonic", "risk", "control.rearm_ns as it was obeyed"),
     ],
 )
 
@@ -99,11 +115,14 @@ SYMBOL_STATE = Record(
         Field("best_valid", "i64", "0 or 1", "risk", "0 = no BEST since start, lap or INVALID"),
         Field("seen_ns", "i64", "ns, monotonic", "risk", "receive stamp of the last event"),
         Field("trade_tick", "i64", "ticks", "risk", "price of the last trade"),
+        Field("mark_tick", "i64", "ticks", "risk", "the venue's mark price; 0 = unknown"),
+        Field("mark_ns", "i64", "ns, monotonic", "risk", "receive stamp of the mark price"),
         Field("realized_e8", "i64", "1e-8 quote", "risk", "of the current position"),
         Field("unrealized_e8", "i64", "1e-8 quote", "risk", "of the current position"),
         Field("entry_live", "i64", "0 or 1", "risk", "the entry order is not terminal"),
         Field("entry_left_lot", "i64", "lots", "risk", "of the entry, not filled yet"),
-        Field("entry_tick", "i64", "ticks", "risk", "limit price of the entry"),
+        Field("entry_tick", "i64", "ticks", "risk", "the entry in flight counts with it"),
+        Field("entry_risk_tick", "i64", "ticks", "risk", "from there to the entry's stop"),
         Field("want_close", "i64", "OrderReason", "risk", "why it is to be closed; 0 = it is not"),
         Field("retry_ns", "i64", "ns, monotonic", "risk", "no exit order before"),
         Field("retry_count", "i64", "count", "risk", "exits that failed in a row"),
@@ -115,6 +134,8 @@ SYMBOL_STATE = Record(
         Field("imbalance", "f64", "-1..1", "risk", "smoothed, of the best quantities"),
         Field("imbalance_now", "f64", "-1..1", "risk", "at the last BEST"),
         Field("imbalance_at_ns", "i64", "ns, monotonic", "risk", "of the last BEST; 0 = none"),
+        Field("repeat_count", "i64", "count", "risk", "entries written; indexes REPEATS"),
+        Field("throttle_latch", "i64", "bits by Strategy", "risk", "no entries until re-armed"),
     ],
     align=128,
 )
@@ -187,6 +208,8 @@ UNDO = Record(
         Field("symbol_state", "u8", "bytes", "risk", "copy", SYMBOL_STATE.size, align=64),
         Field("guard", "u8", "bytes", "risk", "copy", GUARD.size, align=64),
         Field("order", "u8", "bytes", "risk", "copy", ORDER_STATE.size, align=64),
+        Field("strategy", "i64", "Strategy", "risk", "whose row of TRADES is saved"),
+        Field("trades", "u8", "bytes", "risk", "copy", TRADES.size, align=64),
     ],
 )
 
@@ -195,12 +218,17 @@ SYMBOLS_OFFSET = STAMPS_OFFSET + STAMPS.size
 GUARDS_OFFSET = SYMBOLS_OFFSET + SYMBOL_STATE.size * SYMBOL_COUNT_MAX
 ORDERS_OFFSET = GUARDS_OFFSET + GUARD.size * SYMBOL_COUNT_MAX
 UNDO_OFFSET = ORDERS_OFFSET + ORDER_STATE.size * ORDER_COUNT
+TRADES_OFFSET = UNDO_OFFSET + UNDO.size
+REPEATS_OFFSET = TRADES_OFFSET + TRADES.size * STRATEGY_COUNT_MAX
+CORRELATION_OFFSET = REPEATS_OFFSET + REPEATS.size * SYMBOL_COUNT_MAX
+# What a fresh start sets to zero; what lies behind is written before it is read.
+CLEARED_SIZE = CORRELATION_OFFSET + CORRELATION_CLEARED
 
 
 def state_size(settings: Settings, symbol_count: int) -> int:
     """Return the bytes of risk's state segment: the same whatever the settings."""
     assert symbol_count <= SYMBOL_COUNT_MAX, f"too many symbols: symbol_count={symbol_count}"
-    return UNDO_OFFSET + UNDO.size
+    return CORRELATION_OFFSET + CORRELATION.size
 
 
 PARAMETERS = Record(
@@ -231,16 +259,35 @@ PARAMETERS = Record(
         Field("max_portfolio_risk", "f64", "fraction", "agent", "of equity, all stops hit"),
         Field("price_collar_pct", "f64", "fraction", "agent", "limit price from the mid"),
         Field("max_slippage_pct", "f64", "fraction", "agent", "limit price beyond the best"),
-        Field("max_order_notional", "f64", "quote", "agent", "of one order"),
-        Field("max_gross_notional", "f64", "quote", "agent", "of positions and entries"),
+        Field("max_order_notional_e8", "i64", "1e-8 quote", "agent", "of one order"),
+        Field("max_position_e8", "i64", "1e-8 quote", "agent", "of one symbol"),
+        Field("max_strategy_e8", "i64", "1e-8 quote", "agent", "of one strategy"),
+        Field("max_gross_e8", "i64", "1e-8 quote", "agent", "of positions and entries"),
+        Field("max_net_e8", "i64", "1e-8 quote", "agent", "of longs less shorts, or the reverse"),
+        Field("max_order_quantity", "f64", "base asset", "agent", "of one order; 0 = the venue's"),
+        Field("max_margin_share", "f64", "fraction", "agent", "of equity, as initial margin"),
+        Field("max_daily_loss", "f64", "fraction", "agent", "of equity at the day's start"),
+        Field("risk_per_trade", "f64", "fraction", "agent", "of equity, an entry's stop hit"),
+        Field("correlation_limit", "f64", "correlation", "agent", "with an open position"),
+        Field("correlation_decay", "f64", "factor", "agent", "of a return's weight, each step"),
+        Field("kelly_fraction", "f64", "fraction", "agent", "of the Kelly fraction"),
         Field("base_position", "f64", "quote", "agent", "notional of size 1.0"),
-        Field("max_position", "f64", "quote", "agent", "notional of one position"),
         Field("leverage", "f64", "times", "agent", "margin: equity × leverage"),
         Field("base_size", "f64", "of base_position", "agent", "smallest size"),
         Field("max_size", "f64", "of base_position", "agent", "largest size"),
-        Field("fixed_size", "i64", "0 or 1", "agent", "1 = max_size always"),
+        Field("size_method", "i64", "SizeMethod", "agent", "position_sizing.method"),
+        Field("kelly_trades_min", "i64", "count", "agent", "closed trades that make an edge"),
         Field("close_on_reverse", "i64", "0 or 1", "agent", "an opposite signal closes"),
         Field("max_stale_ns", "i64", "ns", "agent", "age of price or signal"),
+        Field("max_mark_age_ns", "i64", "ns", "agent", "of the mark price; 0 = it is not used"),
+        Field("warmup_ns", "i64", "ns", "agent", "after the start of risk"),
+        Field("max_losses", "i64", "count", "agent", "in a row; 0 = any"),
+        Field("cool_off_ns", "i64", "ns", "agent", "pause after them"),
+        Field("max_repeats", "i64", "count", "agent", "same entries in repeat_window_ns"),
+        Field("repeat_window_ns", "i64", "ns", "agent", "see max_repeats"),
+        Field("max_symbol_orders", "i64", "count", "agent", "of one symbol in flight"),
+        Field("correlation_grid_ns", "i64", "ns", "agent", "between two returns"),
+        Field("correlation_samples_min", "i64", "count", "agent", "below it is unknown"),
         Field("max_positions", "i64", "count", "agent", "open at once"),
         Field("entries_per_s", "i64", "orders/s", "agent", "entries stop here, exits go on"),
         Field("time_to_live_ns", "i64", "ns", "agent", "of an entry order"),
@@ -267,35 +314,6 @@ DECISION = Record(
     ],
 )
 
-ENTRY_CHECK = Record(
-    "risk_entry_check",
-    "Everything the limits look at for one signal; scratch.",
-    [
-        Field("halt_reason", "i64", "HaltReason", "kernel", "control record"),
-        Field("kill_latch", "i64", "LatchReason", "kernel", "held by a person or the supervisor"),
-        Field("stop_requested", "i64", "0 or 1", "kernel", "control record"),
-        Field("flatten_requested", "i64", "0 or 1", "kernel", "control record"),
-        Field("reconciled", "i64", "0 or 1", "kernel", "control record"),
-        Field("clock_ready", "i64", "0 or 1", "kernel", "control record"),
-        Field("untrusted", "i64", "0 or 1", "kernel", "a position broke its invariant"),
-        Field("distrust", "i64", "Distrust", "kernel", "of the symbol, by the executor"),
-        Field("equity_e8", "i64", "1e-8 quote", "kernel", "0 or less = unknown or gone"),
-        Field("risk_latch", "i64", "LatchReason", "kernel", "held by risk's own limits"),
-        Field("strategy_enabled", "i64", "0 or 1", "kernel", "of the signal's strategy"),
-        Field("best_valid", "i64", "0 or 1", "kernel", "best prices are known"),
-        Field("price_age_ns", "i64", "ns", "kernel", "of the symbol's last market event"),
-        Field("signal_age_ns", "i64", "ns", "kernel", "of the event behind the signal"),
-        Field("position_state", "i64", "PositionState", "kernel", "of the symbol"),
-        Field("position_count", "i64", "count", "kernel", "not flat, over all symbols"),
-        Field("quantity_lot", "i64", "lots", "kernel", "from sizing; 0 = below the minimum"),
-        Field("order_notional_e8", "i64", "1e-8 quote", "kernel", "of the order at its limit"),
-        Field("gross_notional_e8", "i64", "1e-8 quote", "kernel", "positions and entries, before"),
-        Field("limit_tick", "i64", "ticks", "kernel", "limit price; 0 = none inside the collar"),
-        Field("order_count", "i64", "count", "kernel", "orders written in the last second"),
-        Field("ring_free", "i64", "records", "kernel", "free slots, the exits' share taken off"),
-    ],
-)
-
 CONTEXT = Record(
     "risk_context",
     "Addresses for the kernels; private to the process.",
@@ -318,12 +336,16 @@ CONTEXT = Record(
             ("guards", "GUARD rows"),
             ("order_states", "ORDER_STATE rows"),
             ("undo", "UNDO"),
+            ("trades", "TRADES rows, by Strategy"),
+            ("repeats", "REPEATS rows, by symbol"),
+            ("correlation", "CORRELATION"),
             ("parameters", "PARAMETERS"),
             ("counters", "risk's counter block"),
             ("histogram", "the histogram `risk`"),
             ("unprotected", "the histogram `unprotected`"),
             ("wait", "waiting state"),
             ("closing", "1 = no entries any more (flag)"),
+            ("utc_day", "days since 1970, by the venue's clock (number)"),
             ("executor_doorbell", "doorbell"),
             ("decision", "scratch DECISION"),
             ("check", "scratch ENTRY_CHECK"),

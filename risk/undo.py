@@ -21,18 +21,21 @@ from risk.state import (
     SYMBOL_STATE,
     TOTALS_OFFSET,
     TOTALS_SIZE,
+    TRADES,
     UNDO,
     UndoKind,
 )
 from shm.atomics import compiler_barrier, load_relaxed
 from shm.compiled import kernel
 from shm.memory import copy_bytes
+from shm.records import STRATEGY_COUNT_MAX
 from shm.rings import TAIL, head_address
 from shm.tables import POSITION
 from shm.views import view_of
 
 context_at = view_of(CONTEXT)
 undo_at = view_of(UNDO)
+position_at = view_of(POSITION)
 
 NONE = int(UndoKind.NONE)
 REPORT = int(UndoKind.REPORT)
@@ -45,11 +48,14 @@ POSITION_COPY = UNDO.offset("position")
 SYMBOL_COPY = UNDO.offset("symbol_state")
 GUARD_COPY = UNDO.offset("guard")
 ORDER_COPY = UNDO.offset("order")
+TRADES_COPY = UNDO.offset("trades")
 HEADER_SIZE = HEADER.size
 POSITION_SIZE = POSITION.size
 SYMBOL_STATE_SIZE = SYMBOL_STATE.size
 GUARD_SIZE = GUARD.size
 ORDER_STATE_SIZE = ORDER_STATE.size
+TRADES_SIZE = TRADES.size
+STRATEGY_LAST = int(STRATEGY_COUNT_MAX) - 1
 
 
 @kernel
@@ -70,7 +76,7 @@ def _place_of(context: int, kind: int) -> int:
 
 @kernel
 def begin_change(context: int, kind: int, symbol: int, order_id: int) -> None:
-    """Save the header, the totals, a symbol's rows and an order's row."""
+    """Save the header, the totals, a symbol's rows, an order's row and a strategy's trades."""
     view = context_at(context)
     undo = view.undo
     record = undo_at(undo)
@@ -84,6 +90,10 @@ def begin_change(context: int, kind: int, symbol: int, order_id: int) -> None:
     copy_bytes(undo + SYMBOL_COPY, place, SYMBOL_STATE_SIZE)
     copy_bytes(undo + GUARD_COPY, view.guards + symbol * GUARD_SIZE, GUARD_SIZE)
     copy_bytes(undo + ORDER_COPY, order_state_address(context, order_id), ORDER_STATE_SIZE)
+    # The trade that a change may close is of the strategy that the position has now.
+    strategy = position_at(view.positions + symbol * POSITION_SIZE).strategy
+    record.strategy = min(max(strategy, 0), STRATEGY_LAST)
+    copy_bytes(undo + TRADES_COPY, view.trades + record.strategy * TRADES_SIZE, TRADES_SIZE)
     # Ordering: the copies before the mark, the mark before the change; see `take_back`.
     compiler_barrier()
     record.kind = kind
@@ -130,6 +140,8 @@ def take_back(context: int) -> int:
         copy_bytes(view.guards + symbol * GUARD_SIZE, undo + GUARD_COPY, GUARD_SIZE)
         order = order_state_address(context, record.order_id)
         copy_bytes(order, undo + ORDER_COPY, ORDER_STATE_SIZE)
+        trades = view.trades + record.strategy * TRADES_SIZE
+        copy_bytes(trades, undo + TRADES_COPY, TRADES_SIZE)
         undone = 1
     end_change(context)
     return undone

@@ -26,6 +26,7 @@ class EventKind(IntEnum):
     SNAPSHOT_BEGIN = 4  # forget the book; levels with SNAPSHOT set follow
     SNAPSHOT_END = 5  # the book is valid from here on
     INVALID = 6  # the book of this symbol is not to be trusted; quantity_lot = InvalidReason
+    MARK = 7  # the venue's mark price, to the nearest tick; nothing else of the record is set
 
 
 class EventFlag(IntFlag):

@@ -107,6 +107,7 @@ CONTROL = Record(
         # After the totals: what is taken back with a change that was cut short is not a latch.
         Field("risk_latch_ns", "i64", "ns, monotonic", "risk", "when its limit tripped"),
         Field("risk_latch", "i64", "LatchReason", "risk", "its own kill latch"),
+        Field("throttle_latches", "i64", "count", "risk", "strategies of symbols that are latched"),
     ],
     align=CACHE_LINE_PAIR,
 )

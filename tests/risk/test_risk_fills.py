@@ -144,7 +144,7 @@ def test_more_closed_than_opened_halts_entries(desk):
     desk.best(450_000, 450_001, 1)
     desk.signal(1, 1)
     desk.look()
-    assert desk.count("rejected_halted") == 1
+    assert desk.count("rejected_untrusted") == 1
 
 
 def test_a_terminal_report_waits_for_the_fills_it_states(desk):

@@ -235,4 +235,4 @@ def test_a_net_position_on_the_wrong_side_is_closed_and_entries_stay_off(desk):
     desk.best(450_000, 450_001, 1)
     desk.signal(1, 1)
     desk.look()
-    assert desk.count("rejected_halted") == 1 and desk.count("exit_foreign") == 1
+    assert desk.count("rejected_untrusted") == 1 and desk.count("exit_foreign") == 1

@@ -225,7 +225,7 @@ def test_a_symbol_that_is_not_trusted_takes_no_entry_and_others_do(desk_of, reas
     desk = desk_of("halt")
     desk.memory.trust(0).distrust = int(reason)
     assert not signal_is_taken(desk)
-    assert desk.count("rejected_halted") == 1
+    assert desk.count("rejected_distrust") == 1
     desk.best(PRICE, PRICE + 1, symbol=1)
     desk.signal(symbol=1)
     desk.look()

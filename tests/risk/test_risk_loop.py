@@ -182,7 +182,7 @@ def test_an_opposite_signal_closes_after_the_least_hold(desk):
     desk.look()
     (order,) = desk.orders()
     assert order.reason == OrderReason.REVERSAL and is_exit(order)
-    assert desk.count("rejected_duplicate") + desk.count("rejected_stale") == 3
+    assert desk.count("rejected_duplicate") + desk.count("rejected_late") == 3
     check_signal_counts(desk)
 
 
@@ -256,7 +256,7 @@ def test_unknown_equity_lets_no_entry_pass(desk):
     desk.best(450_000, 450_001)
     desk.signal()
     desk.look()
-    assert desk.count("rejected_halted") == 1
+    assert desk.count("rejected_equity") == 1
 
 
 def test_a_lap_makes_prices_unknown_until_the_next_best(desk):
@@ -268,7 +268,7 @@ def test_a_lap_makes_prices_unknown_until_the_next_best(desk):
     assert desk.orders() == [] and desk.symbol_state().best_valid == 0
     desk.signal(1, 0)
     desk.look()
-    assert desk.count("rejected_stale") == 1
+    assert desk.count("rejected_no_price") == 1
     desk.best(440_000, 440_001)
     desk.look()
     (order,) = desk.orders()
@@ -291,7 +291,7 @@ def test_an_invalid_book_and_trades(desk):
     desk.event(EventKind.INVALID)
     desk.signal()
     desk.look()
-    assert desk.count("rejected_stale") == 1
+    assert desk.count("rejected_no_price") == 1
 
 
 def test_a_full_ring_refuses_entries_before_exits(make_desk):
