@@ -16,11 +16,11 @@ from typing import Any
 from executor import algo
 from executor.client_ids import parse_client_id
 from executor.counts import Counts
-from executor.ledger import Change, Ledger
+from executor.ledger import Change, Ledger, fee_of
 from executor.resolve import Resolver
 from executor.timers import Timers
 from executor.transitions import OrderEvent, is_terminal
-from executor.venue import printable, quote_asset, to_e8
+from executor.venue import printable, quote_asset
 from runtime.instruments import to_ticks
 from runtime.stage import StageContext
 
@@ -124,7 +124,7 @@ class Foreign:
                 fill_tick=to_ticks(self._memory.symbol(symbol), str(o["L"])),
                 fill_lot=lots,
                 filled_lot=lots,
-                fee_e8=to_e8(o.get("n", "0")) if o.get("N", quote) == quote else 0,
+                fee=fee_of(o.get("n", "0"), o.get("N", quote), quote),
                 is_maker=bool(o.get("m")),
             )
         )

@@ -18,11 +18,31 @@ from executor.algo import STOP_MARKET
 from executor.counts import Counts
 from executor.orders import OrderTable
 from executor.transitions import OrderEvent, is_terminal, next_status
+from executor.venue import printable, to_e8
 from runtime.kernels import Kernels
-from shm.records import REPORT, OrderReason, OrderStatus, ReportFlag
+from shm.records import REPORT, OrderReason, OrderStatus, ReportFlag, asset_code
 from shm.topology import SharedMemory
 
 FLAG_MAKER, FLAG_QUOTE = int(ReportFlag.MAKER), int(ReportFlag.QUOTE)
+
+
+class Fee(NamedTuple):
+    """The fee of a fill: in the quote, or in another asset, which no profit counts."""
+
+    quote_e8: int = 0
+    other_e8: int = 0
+    asset: str = ""  # the other one
+
+
+NO_FEE = Fee()
+
+
+def fee_of(amount: object, asset: object, quote: str) -> Fee:
+    """Return a fee as the venue states it; raises VenueDataError when it is no number."""
+    fee_e8 = to_e8(amount)
+    if asset == quote or not fee_e8:
+        return Fee(fee_e8)
+    return Fee(0, fee_e8, printable(str(asset), 16))
 
 
 @dataclass(slots=True)
@@ -39,7 +59,7 @@ class Change:
     fill_tick: int = 0
     fill_lot: int = 0
     filled_lot: int = 0  # filled in all: after this fill, or as stated without one
-    fee_e8: int = 0
+    fee: Fee = NO_FEE
     is_maker: bool = False
     symbol: int = 0  # these two of a fill of nobody's order (order_id 0) only
     side: int = 0
@@ -164,7 +184,7 @@ class Ledger:
             # Invariant: filled_lot after the sums: a crash in between leaves the old quantity, so
             # the venue's fills are read again, which first sets the sums anew.
             row.filled_value += change.fill_tick * change.fill_lot
-            row.fee_e8 += change.fee_e8
+            row.fee_e8 += change.fee.quote_e8
             row.last_trade_id = max(row.last_trade_id, change.trade_id)
             row.filled_lot = change.filled_lot
             counts.fills.value += 1
@@ -222,7 +242,9 @@ class Ledger:
         report.fill_lot = change.fill_lot
         filled_before = getattr(source, "filled_lot", 0)
         report.filled_lot = change.filled_lot if change.fill_lot else filled_before
-        report.fee_e8 = change.fee_e8
+        report.fee_e8 = change.fee.quote_e8
+        report.other_fee_e8 = change.fee.other_e8
+        report.fee_asset = asset_code(change.fee.asset)
         report.error_code = error_code
         report.symbol = source.symbol
         report.status = int(status)

@@ -13,7 +13,7 @@ from typing import Any
 
 from executor import algo, venue
 from executor.counts import Counts
-from executor.ledger import Change, Ledger
+from executor.ledger import Change, Fee, Ledger, fee_of
 from executor.procedures import Pause, Procedure, Runner
 from executor.rest import QUERY, Call
 from executor.stops import Stops
@@ -172,7 +172,7 @@ class Resolver:
                 self.ledger.set_sums(row, value, fee, trade_id)
                 counted = False
             value += change.fill_tick * change.fill_lot
-            fee += change.fee_e8
+            fee += change.fee.quote_e8
             trade_id = trade.trade_id
             if change.filled_lot > row.filled_lot:
                 self.ledger.apply(change)
@@ -198,7 +198,7 @@ class Resolver:
                     fill_tick=tick,
                     fill_lot=quantity,
                     filled_lot=filled,
-                    fee_e8=self.fee_e8(row, trade.fee, trade.fee_asset),
+                    fee=self.fee(row, trade.fee, trade.fee_asset),
                     is_maker=trade.is_maker,
                 ),
             )
@@ -280,16 +280,13 @@ class Resolver:
         except (InstrumentError, ArithmeticError) as error:
             raise VenueDataError(f"quantity: {type(error).__name__}") from None
 
-    def fee_e8(self, row: Any, fee: object, asset: object) -> int:
-        """Return a fee in 1e-8 of the quote asset; one paid in another asset counts as 0."""
-        fee_e8 = venue.to_e8(fee)
-        if asset == venue.quote_asset(self.symbol_of(row)):
-            return fee_e8
-        name = venue.printable(str(asset), 16)
-        if fee_e8 and name not in self._uncounted_assets:
-            self._uncounted_assets.add(name)
-            self._log.warning("fees in this asset are not counted in the profit", asset=name)
-        return 0
+    def fee(self, row: Any, amount: object, asset: object) -> Fee:
+        """Return the fee of a fill; one paid in another asset than the quote is warned about."""
+        fee = fee_of(amount, asset, venue.quote_asset(self.symbol_of(row)))
+        if fee.asset and fee.asset not in self._uncounted_assets:
+            self._uncounted_assets.add(fee.asset)
+            self._log.warning("fees in this asset are not counted in the profit", asset=fee.asset)
+        return fee
 
     def answer(self, row: Any, reply: Reply) -> None:
         """Apply an order as a response to a request states it."""

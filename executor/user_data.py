@@ -193,7 +193,7 @@ class UserData:
             symbol = self._resolver.symbol_row(row)
             change.trade_id = int(o["t"])
             change.fill_tick = to_ticks(symbol, str(o["L"]))
-            change.fee_e8 = self._resolver.fee_e8(row, o.get("n", "0"), o.get("N", self._quote))
+            change.fee = self._resolver.fee(row, o.get("n", "0"), o.get("N", self._quote))
             change.is_maker = bool(o["m"])
         elif event == OrderEvent.REJECTED:
             change.error_code = venue.CODE_NOT_FOUND

@@ -27,14 +27,15 @@ from shm.records import (
     OrderReason,
     OrderStatus,
     OrderType,
+    ReportFlag,
     TimeInForce,
+    asset_name,
 )
 from shm.tables import FUNDING, ORDER_ROW, read_symbol_name
 from shm.topology import SharedMemory
 
 # Records in one transaction: what a disk takes at once, and how long a reader may have to wait.
 BATCH_MAX = 4096
-FLAG_MAKER = 1
 REFUSAL_PREFIX = "risk.rejected_"
 
 
@@ -256,8 +257,9 @@ class TradeLedger:
             self._book(
                 order_id, report.trade_id, report.filled_lot, report.symbol, report.side,
                 new_lot, new_lot * report.fill_tick, fee,
-                int(bool(report.flags & FLAG_MAKER)),
+                int(bool(report.flags & ReportFlag.MAKER)),
                 report.venue_ns or self._wall(report.written_ns), 0,
+                report.other_fee_e8, asset_name(report.fee_asset),
             )  # fmt: skip
         elif report.fill_lot > 0:
             self._store.count("duplicates")
@@ -276,6 +278,7 @@ class TradeLedger:
     def _book(
         self, order_id: int, trade_id: int, filled_lot: int, symbol: int, side: int,
         lot: int, value: int, fee_e8: int, is_maker: int, time_ns: int, repaired: int,
+        other_fee_e8: int = 0, fee_asset: str = "",
     ) -> None:  # fmt: skip
         """Write a fill and take it into its symbol's round trip; one that is there is left alone.
 
@@ -284,7 +287,7 @@ class TradeLedger:
         name = self._name(symbol)
         new = self._store.put_fill(
             order_id, trade_id, filled_lot, name, side, lot, value, fee_e8, is_maker, time_ns,
-            repaired,
+            repaired, other_fee_e8, fee_asset,
         )  # fmt: skip
         if not new or repaired:
             return

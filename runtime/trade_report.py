@@ -293,6 +293,10 @@ def notes(database: sqlite3.Connection, trips: Sequence[TripRow]) -> list[str]:
         said.append(
             "* from the executor's sums: single fills were overwritten before they were read"
         )
+    for asset, amount_e8 in database.execute(
+        "SELECT fee_asset, sum(other_fee_e8) FROM fills WHERE fee_asset <> '' GROUP BY fee_asset"
+    ):
+        said.append(f"besides, fees of {money_text(amount_e8)} {asset} over all runs: not in net")
     for epoch, lost in database.execute(
         "SELECT epoch, lost_records FROM runs WHERE lost_records > 0 ORDER BY epoch"
     ):

@@ -188,7 +188,7 @@ class TradeStore:
 
     def put_fill(
         self, order_id: int, trade_id: int, filled_lot: int, symbol: str, side: int, lot: int,
-        *values: int,
+        *values: int | str,
     ) -> bool:  # fmt: skip
         """Write a fill and its order's sum; return whether it was new."""
         done = self.database.execute(

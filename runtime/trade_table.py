@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import quote
 
-VERSION = 2
+VERSION = 3
 PAGE_SIZE = 4096
 # What a page cache of the writer may hold: it appends, and looks up by key.
 CACHE_KIB = 128
@@ -47,6 +47,7 @@ class Table(NamedTuple):
 
 
 I, T = "INTEGER NOT NULL", "TEXT NOT NULL"
+ZERO, NOTHING = " DEFAULT 0", " DEFAULT ''"  # of columns that were added to a table with rows
 MAYBE_I, MAYBE_T = "INTEGER", "TEXT"
 WALL = "ns, wall clock"
 EPOCH = Column("epoch", I, "s, wall clock", "start of the run")
@@ -135,6 +136,8 @@ FILLS = Table(
         Column("is_maker", I, "0 or 1", "1 = we were the maker"),
         Column("time_ns", I, WALL, "as the venue states it"),
         Column("repaired", I, "0 or 1", "1 = taken from the sums of the executor's row"),
+        Column("other_fee_e8", I + ZERO, "1e-8 fee_asset", "fee paid in another asset"),
+        Column("fee_asset", T + NOTHING, "", "that asset, which no profit counts"),
     ),
 )
 
@@ -186,7 +189,14 @@ INDEXES = (
     "CREATE INDEX orders_open ON orders (epoch, ended_ns)",
 )
 # What makes a file of one version one of the next.
-MIGRATIONS = {1: (FUNDING.sql(),)}
+MIGRATIONS = {
+    1: (FUNDING.sql(),),
+    2: tuple(
+        f"ALTER TABLE fills ADD COLUMN {column.name} {column.type}"
+        for column in FILLS.columns
+        if column.name in ("other_fee_e8", "fee_asset")
+    ),
+}
 assert set(MIGRATIONS) == set(range(1, VERSION))
 
 

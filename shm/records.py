@@ -281,7 +281,9 @@ REPORT = Record(
         Field("fill_tick", "i64", "ticks", "executor", "price of this fill"),
         Field("fill_lot", "i64", "lots", "executor", "quantity of this fill; 0 = no fill"),
         Field("filled_lot", "i64", "lots", "executor", "filled in all, as the venue states it"),
-        Field("fee_e8", "i64", "1e-8 quote", "executor", "fee of this fill"),
+        Field("fee_e8", "i64", "1e-8 quote", "executor", "fee of this fill, paid in the quote"),
+        Field("other_fee_e8", "i64", "1e-8 fee_asset", "executor", "fee paid in another asset"),
+        Field("fee_asset", "i64", "ASSET_NAME_SIZE ASCII", "executor", "that asset; 0 = the quote"),
         Field("error_code", "i32", "venue code", "executor", "of a rejection; 0 = none"),
         Field("symbol", "u16", "index", "executor", "row of the symbol table"),
         Field("status", "u8", "OrderStatus", "executor", "state of the order after this"),
@@ -298,6 +300,21 @@ REPORT = Record(
     ],
     size=128,
 )
+
+# Characters of an asset's name that a report has room for.
+ASSET_NAME_SIZE = 8
+
+
+def asset_code(name: str) -> int:
+    """Return the name of an asset as a report carries it; what is longer is cut."""
+    raw = name.encode("ascii", "replace")[:ASSET_NAME_SIZE]
+    return int.from_bytes(raw.ljust(ASSET_NAME_SIZE, b"\0"), "little")
+
+
+def asset_name(code: int) -> str:
+    """Return the name behind an `asset_code`."""
+    return code.to_bytes(ASSET_NAME_SIZE, "little").rstrip(b"\0").decode("ascii", "replace")
+
 
 RING_RECORDS = (MARKET_EVENT, SIGNAL, QUOTE, ORDER, REPORT)
 

@@ -10,6 +10,7 @@ from executor_venue import Behaviour, RefusedError
 
 from executor import venue as wire
 from executor.agent import CLOSE_SHARE
+from executor.ledger import NO_FEE
 from executor.limits import Limits
 from executor.venue import Reply
 from shm.records import ORDER, OrderStatus
@@ -137,9 +138,9 @@ def test_a_fee_in_another_asset_is_told_once(rig):
     rig.start()
     row = SimpleNamespace(symbol=0)
     fees = [
-        rig.agent._resolver.fee_e8(row, fee, asset)
+        rig.agent._resolver.fee(row, fee, asset)
         for fee, asset in (("0.01", "USDT"), ("0", "BNB"), ("0.01", "BNB"), ("0.02", "BNB"))
     ]
-    assert fees == [1_000_000, 0, 0, 0]
+    assert fees == [(1_000_000, 0, ""), NO_FEE, (0, 1_000_000, "BNB"), (0, 2_000_000, "BNB")]
     told = [v["asset"] for level, _, v in rig.log.lines if level == "warning" and "asset" in v]
     assert told == ["BNB"]

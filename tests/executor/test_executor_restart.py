@@ -132,7 +132,7 @@ def test_killed_after_the_report_before_the_row(rig, venue, monkeypatch, point):
         if change.filled_lot == 10:
             if point != "before the row":
                 row.filled_value += change.fill_tick * change.fill_lot
-                row.fee_e8 += change.fee_e8
+                row.fee_e8 += change.fee.quote_e8
             if point == "before the status":
                 row.filled_lot = change.filled_lot
             raise Killed

@@ -9,8 +9,9 @@ import pytest
 
 from runtime.ledger_service import LedgerService
 from runtime.logs import make_logger
+from runtime.trade_report import Filters, report
 from runtime.trade_table import LedgerError, open_reader, open_writer
-from shm.records import OrderReason, OrderStatus
+from shm.records import OrderReason, OrderStatus, asset_code
 from shm.tables import FUNDING
 from tests.runtime.trade_rig import EPOCH, FEE_E8, RUN, STRATEGIES, VALUE_E8, Desk, table
 
@@ -189,6 +190,17 @@ def test_a_fill_of_an_order_that_is_not_ours_is_kept(desk: Desk, path: Path):
     ]
 
 
+def test_a_fee_in_another_asset_is_kept_and_not_counted(desk: Desk, path: Path, capsys):
+    order = desk.order(1, 2)
+    desk.fill(order, 2, 100, fee_e8=0, other_fee_e8=12_345, fee_asset=asset_code("BNB"))
+    write_all(desk, path)
+    assert table(path, "SELECT fee_e8, other_fee_e8, fee_asset FROM fills") == [(0, 12_345, "BNB")]
+    assert report(path, Filters(), 20, "") == 0
+    assert capsys.readouterr().out.endswith(
+        "besides, fees of 0.00012345 BNB over all runs: not in net\n"
+    )
+
+
 def test_a_reader_looks_in_while_it_is_written(desk: Desk, path: Path):
     desk.trade()
     ledger = desk.ledger(path)
@@ -307,6 +319,8 @@ def test_funding_is_written_once_per_change(desk: Desk, path: Path):
 def test_a_file_of_the_first_version_gets_what_it_lacks(desk: Desk, path: Path):
     database, _ = open_writer(path)
     database.execute("DROP TABLE funding")
+    for column in ("other_fee_e8", "fee_asset"):
+        database.execute(f"ALTER TABLE fills DROP COLUMN {column}")
     database.execute("PRAGMA user_version = 1")
     database.close()
     with pytest.raises(LedgerError, match="version=1"):
