@@ -72,6 +72,7 @@ class _Nobody(NamedTuple):
     side: int
     origin_ns: int = 0
     position_id: int = 0
+    reason: int = 0
 
 
 class Ledger:
