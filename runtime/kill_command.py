@@ -108,11 +108,14 @@ def rearm(settings: Settings, confirm: str) -> int:
     folder = InstanceFolder(settings.system.state_folder, instance)
     memory, _ = _attach(instance)
     rows = _all_rows(folder, memory)
-    if not rows:
+    throttled = memory.control.throttle_latches if memory is not None else 0
+    if not rows and not throttled:
         print(f"nothing is latched: instance={instance}")
         return 0
     for row in rows:
         print(row.text())
+    if throttled:
+        print(f"throttled by risk: {throttled} strategies of symbols entered again and again alike")
     _confirm(confirm)
     # The file first: the supervisor takes a file without a latch for a trip of its own.
     folder.forget_latches()

@@ -291,6 +291,18 @@ def test_rearm_shows_why_and_wants_a_person(instance, monkeypatch, capsys, confi
     assert "by risk: drawdown" in shown and "by operator: operator" in shown
 
 
+def test_rearm_releases_strategies_that_are_throttled_without_a_kill_latch(instance, capsys):
+    control = instance.memory.control
+    control.throttle_latches = 2
+    with pytest.raises(PipelineError, match="not re-armed"):
+        rearm(instance.settings, "no")
+    assert control.rearm_ns == 0
+    before = time.monotonic_ns()
+    assert rearm(instance.settings, "yes") == 0
+    assert control.rearm_ns >= before, "risk releases them when it sees a new stamp"
+    assert "throttled by risk: 2 strategies" in capsys.readouterr().out
+
+
 def test_rearm_of_nothing_says_so(instance, capsys):
     assert rearm(instance.settings, "yes") == 0
     assert capsys.readouterr().out.startswith("nothing is latched")
