@@ -102,7 +102,7 @@ def _events(
     def theirs() -> float:
         assert twin is not None
         memory.clear()
-        engine = twin("twin_new")(memory.parameters, stream.symbol_count)
+        engine = twin("twin_new")(memory.parameters, stream.symbol_count, memory.thresholds)
         process = twin("twin_process_many")
         started = perf_counter_ns()
         found = process(engine, events.ctypes.data, count, memory.signals, SIGNALS_MAX)

@@ -11,14 +11,14 @@ import numpy.typing as npt
 from bench.regions import new_ring, region
 from config.loader import load
 from config.settings import Settings
-from engine.parameters import fill_parameters
+from engine.parameters import configure
 from engine.state import (
     ENGINE,
-    PARAMETERS,
     PARAMETERS_OFFSET,
     book_address,
     prepare,
     state_size,
+    thresholds_address,
 )
 from runtime.wait_layout import WAIT, WaitStrategy
 from shm import counters
@@ -62,13 +62,19 @@ class EngineMemory:
         ctypes.memset(self._block, 0, counters.AREA_SIZE)
         self.engine = prepare(self.address, self.symbol_count, keep=False)
         self.engine.counters, self.engine.book_requests = self._block, self._requests
-        fill_parameters(PARAMETERS.at(self.parameters), self._settings, self._require_book)
+        names = ["INVENTED"] * self.symbol_count
+        configure(self.address, self._settings, names, self._require_book)
         ctypes.memset(self._signals, 0, SIGNAL.size * SIGNALS_MAX)
 
     @property
     def parameters(self) -> int:
         """Return the address of its PARAMETERS."""
         return self.address + PARAMETERS_OFFSET
+
+    @property
+    def thresholds(self) -> int:
+        """Return the address of its THRESHOLDS, by symbol."""
+        return thresholds_address(self.address, 0)
 
     @property
     def signals(self) -> int:

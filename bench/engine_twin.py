@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from bench import ring_twin
-from engine.state import PARAMETERS
+from engine.state import PARAMETERS, THRESHOLDS
 from shm.fields import Record
 from shm.records import MARKET_EVENT, SIGNAL, EventFlag, EventKind, ExitRule
 
@@ -29,7 +29,7 @@ CONSTANTS: dict[str, int] = {
     "RETURN_TO_MEAN": ExitRule.RETURN_TO_MEAN,
 }
 ARGUMENTS = {
-    "twin_new": 2,
+    "twin_new": 3,
     "twin_delete": 1,
     "twin_process_many": 5,
     "twin_evaluations": 1,
@@ -55,7 +55,8 @@ def struct_of(name: str, record: Record) -> str:
         rows.append(f"    {TYPES.get(field.type, width)} {field.name}{many};")
         checks.append(f"static_assert(offsetof({name}, {field.name}) == {offset});")
         end = offset + field.size
-    return "\n".join((f"struct alignas(64) {name} {{", *rows, "};", *checks))
+    alignment = min(64, record.size & -record.size)
+    return "\n".join((f"struct alignas({alignment}) {name} {{", *rows, "};", *checks))
 
 
 def build(folder: Path) -> Callable[[str], Function] | None:
@@ -71,6 +72,7 @@ def build(folder: Path) -> Callable[[str], Function] | None:
         struct_of("market_event", MARKET_EVENT),
         struct_of("signal_record", SIGNAL),
         struct_of("parameters", PARAMETERS),
+        struct_of("thresholds", THRESHOLDS),
     )
     header = "#include <cstddef>\n#include <cstdint>\n" + "\n".join(structs) + "\n"
     (folder / "engine_records.hpp").write_text(header)

@@ -31,9 +31,11 @@ from bench.evaluation_report import LEGEND, calibration_lines, return_lines, wri
 from bench.evaluation_returns import Fees
 from bench.evaluation_rows import Evaluation
 from bench.evaluation_statistics import RESAMPLES
+from config.by_symbol import thresholds_of
 from config.errors import ConfigError
 from config.loader import load
 from config.settings import Settings
+from config.strategies import strategies_of
 from runtime.kernels import KernelError
 
 SEED = 1
@@ -94,7 +96,9 @@ def _evaluate(
     print("\n".join(_chain_lines(recording, course)), flush=True)
     fees = Fees(settings.exchange.maker_fee, settings.exchange.taker_fee)
     evaluation = Evaluation(course, fees, recording.symbol, seed)
-    sources = occasions_of(course, weights, settings.scalping.signal_threshold)
+    threshold = thresholds_of(settings, recording.symbol).signal_threshold
+    labels = {code: known.label for code, known in strategies_of(settings).items()}
+    sources = occasions_of(course, weights, threshold, labels)
     pairs = evaluation.with_random(sources)
     rows, calibrations = evaluation.rows(pairs), evaluation.calibrations(pairs)
     print("\n".join([*return_lines(rows), "", *calibration_lines(calibrations)]), flush=True)
@@ -126,7 +130,7 @@ def _run(given: argparse.Namespace) -> None:
     if given.plots is not None:
         given.plots.mkdir(parents=True, exist_ok=True)
     recordings = read_recordings(given.files)
-    mode, process_many = load_process_many(given.kernels)
+    mode, process_many = load_process_many(given.kernels, settings.signals.user_strategies)
     head = _head(settings, given.seed, mode)
     print("\n".join(_head_lines(head)), flush=True)
     chains = [

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import ctypes
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,16 +19,17 @@ import numpy.typing as npt
 
 from bench.evaluation_recording import Recording, RecordingError
 from config.settings import Settings
-from engine.parameters import fill_parameters
+from engine.parameters import configure, fill_parameters, fill_thresholds
 from engine.state import (
     PARAMETERS,
-    PARAMETERS_OFFSET,
     SYMBOL_STATE,
+    THRESHOLDS,
     prepare,
     state_size,
     symbol_state_address,
 )
 from runtime import kernels as kernel_library
+from runtime.user_strategies import choose
 from shm import counters
 from shm.records import MARKET_EVENT, SIGNAL, SIGNAL_COUNT, SYMBOL_COUNT_MAX
 from shm.tables import BOOK_REQUEST
@@ -68,17 +70,21 @@ class Course:
         return hashlib.sha256(self.signals.tobytes()).hexdigest()
 
 
-def load_process_many(mode: str) -> tuple[str, Any]:
+def load_process_many(mode: str, strategies: Sequence[str] = ()) -> tuple[str, Any]:
     """Return how the kernels were compiled ("ahead" or "jit") and `engine_process_many`.
 
     Args:
         mode: "ahead" takes the kernel library, or JIT where there is no C compiler; "jit".
+        strategies: modules of users' strategies, in the order of their codes.
 
     Raises:
         KernelError: the library could not be built.
     """
-    if mode == "ahead" and (kernel_library.is_built() or kernel_library.compiler()):
-        return "ahead", kernel_library.load("ahead").engine_process_many
+    is_built = kernel_library.is_built(strategies=strategies)
+    if mode == "ahead" and (is_built or kernel_library.compiler()):
+        loaded = kernel_library.load("ahead", strategies=strategies)
+        return "ahead", loaded.engine_process_many
+    choose(strategies)
     from engine import loop
 
     return "jit", loop.engine_process_many
@@ -86,16 +92,19 @@ def load_process_many(mode: str) -> tuple[str, Any]:
 
 def parameter_lines(settings: Settings) -> list[str]:
     """Return every parameter that the engine reads as `name=value`, tables of decay apart."""
-    record = PARAMETERS.new()
-    fill_parameters(record, settings)
+    parameters, thresholds = PARAMETERS.new(), THRESHOLDS.new()
+    fill_parameters(parameters, settings)
+    fill_thresholds(thresholds, settings, "")
     lines = []
-    for entry in PARAMETERS.fields:
-        if entry.name.startswith(("decay_", "_")):
-            continue
-        value = getattr(record, entry.name)
-        text = ",".join(f"{v:g}" for v in value) if entry.count > 1 else f"{value:.12g}"
-        lines.append(f"{entry.name}={text}")
-    return lines
+    for record, layout in ((thresholds, THRESHOLDS), (parameters, PARAMETERS)):
+        for entry in layout.fields:
+            if entry.name.startswith(("decay_", "_")):
+                continue
+            value = getattr(record, entry.name)
+            text = ",".join(f"{v:g}" for v in value) if entry.count > 1 else f"{value:.12g}"
+            lines.append(f"{entry.name}={text}")
+    own = settings.scalping.by_symbol
+    return lines + [f"{symbol}.{key}={value:.12g}" for symbol, key, value in own]
 
 
 def engine_weights(settings: Settings) -> Floats:
@@ -113,7 +122,7 @@ def _aligned(size: int) -> tuple[Any, int]:
 class PrivateEngine:
     """Be an engine of one symbol on memory of its own, with a valid book required as in trading."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, symbol: str) -> None:
         self._memory, self.address = _aligned(state_size(settings, 1))
         record = prepare(self.address, 1, keep=False)
         self._blocks = [
@@ -121,7 +130,7 @@ class PrivateEngine:
             _aligned(BOOK_REQUEST.size * SYMBOL_COUNT_MAX),
         ]
         record.counters, record.book_requests = (place for _, place in self._blocks)
-        fill_parameters(PARAMETERS.at(self.address + PARAMETERS_OFFSET), settings)
+        configure(self.address, settings, (symbol,))
         state = symbol_state_address(self.address, 0)
         raw = (ctypes.c_char * SYMBOL_STATE.size).from_address(state)
         # A view of the symbol's state: reading a field reads the engine's memory.
@@ -134,7 +143,7 @@ def run_course(recording: Recording, settings: Settings, process_many: Any) -> C
     Raises:
         RecordingError: the venue's time falls back by so much that the engine starts over.
     """
-    engine = PrivateEngine(settings)
+    engine = PrivateEngine(settings, recording.symbol)
     events = np.ascontiguousarray(recording.events)
     count = len(recording.message_ends)
     numbers = np.zeros((count, 5), dtype=np.int64)

@@ -14,6 +14,7 @@ whether it behaves like one: whether the mid moved to that side, of those whose 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -26,7 +27,10 @@ from shm.records import SIGNAL_COUNT, Factor, Strategy
 COOLDOWN_S = 5.0
 VALIDATED = "all strategies"
 COMBINED = "combined"
-STRATEGIES = (Strategy.MOMENTUM, Strategy.MEAN_REVERSION, Strategy.ORDER_FLOW)
+BUILT_IN = {
+    int(strategy): strategy.name.lower().replace("_", " ")
+    for strategy in (Strategy.MOMENTUM, Strategy.MEAN_REVERSION, Strategy.ORDER_FLOW)
+}
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
@@ -101,13 +105,16 @@ def _combined(course: Course, weights: Floats, threshold: float) -> Occasions:
     return Occasions(COMBINED, places, side, confidence)
 
 
-def occasions_of(course: Course, weights: Floats, threshold: float) -> list[Occasions]:
+def occasions_of(
+    course: Course, weights: Floats, threshold: float, strategies: Mapping[int, str] = BUILT_IN
+) -> list[Occasions]:
     """Return the occasions of the eight signals, of all combined, of each strategy and of all.
 
     Args:
         course: what the engine showed.
         weights: f8[8] by Factor, as the engine has them.
-        threshold: `signal_threshold`.
+        threshold: `signal_threshold` of the symbol.
+        strategies: what they are called, by code.
     """
     found = []
     for factor in Factor:
@@ -118,16 +125,12 @@ def occasions_of(course: Course, weights: Floats, threshold: float) -> list[Occa
     found.append(_combined(course, weights, threshold))
     signals = course.signals
     everything = np.ones(len(signals), dtype=np.bool_)
-    chosen = [(_strategy_name(s), signals["strategy"] == int(s)) for s in STRATEGIES]
+    chosen = [(f"strategy {name}", signals["strategy"] == n) for n, name in strategies.items()]
     for name, mask in [*chosen, (VALIDATED, everything)]:
         sides = signals["side"][mask].astype(np.int64)
         confidence = signals["confidence"][mask].astype(np.float64)
         found.append(Occasions(name, course.signal_places[mask], sides, confidence))
     return found
-
-
-def _strategy_name(strategy: Strategy) -> str:
-    return f"strategy {strategy.name.lower().replace('_', ' ')}"
 
 
 def random_like(occasions: Occasions, course: Course, generator: np.random.Generator) -> Occasions:

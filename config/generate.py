@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from config.environment import VARIABLES
-from config.knob import FILES, TYPES, Knob, allowed, file_name, format_value
+from config.knob import FILES, TYPES, Knob, allowed, default_text, file_name
 from config.knobs import SECTIONS, of_file
 from config.rules import RULES
 from config.venues import MARKET_VENUE, ORDER_VENUE, VENUES
@@ -45,7 +45,7 @@ def yaml_text(file: str) -> str:
         indent = "  " * (knob.section.count(".") + 1)
         lines += _comment(f"{knob.meaning}.", indent)
         lines += _comment(f"{_allowed_with_unit(knob)}; {knob.applies}", indent)
-        lines.append(f"{indent}{knob.name}: {format_value(knob.default)}")
+        lines.append(f"{indent}{knob.name}: {default_text(knob)}")
     return "\n".join(lines) + "\n"
 
 
@@ -149,9 +149,12 @@ def _class_name(section: str) -> str:
 
 
 def _python_type(knob: Knob) -> str:
-    return {"list[int]": "tuple[int, ...]", "list[str]": "tuple[str, ...]"}.get(
-        knob.type, knob.type
-    )
+    named = {
+        "list[int]": "tuple[int, ...]",
+        "list[str]": "tuple[str, ...]",
+        "by symbol": "tuple[tuple[str, str, float], ...]",
+    }
+    return named.get(knob.type, knob.type)
 
 
 def _table(section: str) -> str:
@@ -162,7 +165,7 @@ def _table(section: str) -> str:
             f"`{knob.name}`",
             TYPES[knob.type],
             knob.unit,
-            f"`{format_value(knob.default)}`",
+            f"`{default_text(knob)}`",
             allowed(knob),
             knob.applies,
             knob.meaning,

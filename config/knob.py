@@ -2,7 +2,9 @@
 
 from typing import NamedTuple
 
-Value = int | float | bool | str | tuple[int, ...] | tuple[str, ...]
+# One entry of a mapping by symbol: the symbol, the key it overrides there, the value.
+SymbolValue = tuple[str, str, float]
+Value = int | float | bool | str | tuple[int, ...] | tuple[str, ...] | tuple[SymbolValue, ...]
 
 FILES = ("trading", "risk", "system")
 TYPES = {
@@ -12,6 +14,7 @@ TYPES = {
     "str": "text",
     "list[int]": "list of integers",
     "list[str]": "list of texts",
+    "by symbol": "mapping by symbol",
 }
 
 
@@ -37,6 +40,7 @@ class Knob(NamedTuple):
     n_item_max: int = 64
     unique: bool = False
     applies: str = "restart"
+    keys: tuple[str, ...] = ()  # of a mapping by symbol: the paths that it overrides
 
     @property
     def section(self) -> str:
@@ -68,6 +72,11 @@ def format_value(value: object) -> str:
     return str(value)
 
 
+def default_text(knob: Knob) -> str:
+    """Return a knob's default as it is written in YAML."""
+    return "{}" if knob.type == "by symbol" else format_value(knob.default)
+
+
 def format_float(value: float) -> str:
     """Return a float without an exponent, as people write prices and fractions."""
     text = f"{value:.10f}".rstrip("0")
@@ -80,6 +89,8 @@ def allowed(knob: Knob) -> str:
         return "true or false"
     if knob.choices:
         bound = "one of " + ", ".join(str(choice) for choice in knob.choices)
+    elif knob.type == "by symbol":
+        bound = f"for each symbol any of {', '.join(knob.keys)}, within the bounds of the key"
     elif knob.pattern:
         bound = knob.pattern_meaning
     elif knob.type in ("float", "int", "list[int]"):

@@ -85,6 +85,20 @@ SCALPING = (
     ),
 )  # fmt: skip
 
+BY_SYMBOL = (
+    Knob(
+        _FILE, "scalping.by_symbol", "by symbol", "", (),
+        keys=(
+            "scalping.signal_threshold",
+            "scalping.confidence_threshold",
+            "scalping.min_confirmations",
+            "performance.signal_cooldown_sec",
+        ),
+        meaning="Thresholds and cool-down of single symbols of trading.symbols in place of the "
+        "ones for all, as in {BTCUSDT: {signal_threshold: 0.2}}",
+    ),
+)  # fmt: skip
+
 SIGNALS = (
     Knob(
         _FILE, "signals.use_momentum", "bool", "", True,
@@ -166,4 +180,4 @@ WEIGHTS = tuple(
     for name, what in _WEIGHED.items()
 )  # fmt: skip
 
-KNOBS = TRADING + SCALPING + SIGNALS + WEIGHTS
+KNOBS = TRADING + SCALPING + BY_SYMBOL + SIGNALS + WEIGHTS

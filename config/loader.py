@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from config import by_symbol
 from config.environment import (
     ENV_FILE,
     overrides_of,
@@ -42,6 +43,7 @@ def load(
     environment = read_environment(env_file, environ)
     flat.update(overrides_of(environment))
     flat.update(_values_of_overrides(overrides))
+    by_symbol.gather(flat)
     check_rules(flat)
     _check_strategies(settings_of(flat))
     refuse_live_under_testnet(str(flat["venue.mode"]), environment)
@@ -69,6 +71,9 @@ def _values_of_file(path: Path, file: str) -> dict[str, Value]:
         knob = BY_PATH.get(entry.path)
         if knob is not None and knob.file == file:
             values[entry.path] = check(knob, entry.value, source)
+        elif by_symbol.is_entry(entry.path) and file == by_symbol.KNOB.file:
+            if entry.value != {}:
+                values[entry.path] = by_symbol.check_entry(entry.path, entry.value, source)
         elif entry.path not in sections:
             raise unknown_key(entry.path, source, file)
         elif entry.value not in (None, {}):
@@ -87,6 +92,10 @@ def _values_of_overrides(overrides: Iterable[str]) -> dict[str, Value]:
         path = path.strip()
         if not equals:
             raise ConfigError("command line", f"expected path=value: {path[:64]!r}")
+        if by_symbol.is_entry(path):
+            value = parse_value(text.strip(), path)
+            values[path] = by_symbol.check_entry(path, value, "the command line")
+            continue
         knob = BY_PATH.get(path)
         if knob is None:
             raise unknown_key(path, "the command line")

@@ -18,6 +18,11 @@ def check(knob: Knob, value: object, source: str) -> Value:
     `source` names where the value was written, for the error text. Integers are taken for numbers,
     true and false never are. Lists become tuples.
     """
+    if knob.type == "by symbol":
+        # What it holds has paths of its own, see by_symbol.py; here stands only that it is empty.
+        if value not in ({}, ()):
+            raise _refused(knob, f"must be a mapping of symbols: {shown(value)}", source)
+        return ()
     if not knob.type.startswith("list"):
         return _check_scalar(knob, knob.type, value, source)
     if not isinstance(value, list | tuple):

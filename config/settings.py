@@ -42,6 +42,7 @@ class Scalping(NamedTuple):
     order_flow_imbalance: float
     momentum_acceleration_pct: float
     volume_spike_ratio: float
+    by_symbol: tuple[tuple[str, str, float], ...]
 
 
 class Signals(NamedTuple):

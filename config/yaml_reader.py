@@ -17,7 +17,8 @@ from config.errors import ConfigError
 
 FILE_BYTES_MAX = 256 * 1024
 DEPTH_MAX = 8
-_KEY = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,63}")
+# A symbol may begin with a digit, as 1000PEPEUSDT does.
+_KEY = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,63}|[0-9][A-Z0-9]{4,19}")
 _INTEGER = re.compile(r"[-+]?(?:0|[1-9][0-9]*)")
 _NUMBER = re.compile(r"[-+]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][-+]?[0-9]+)?")
 _NOT_FINITE = re.compile(r"[-+]?\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN)")

@@ -6,11 +6,11 @@ import time
 from typing import Any
 
 from config.strategies import strategies_of
-from engine.parameters import fill_parameters
+from engine.parameters import configure
 from engine.quoted_symbols import QuotedSymbols
 from engine.reasoning import label_of, render
 from engine.reasons import StartReason
-from engine.state import PARAMETERS, PARAMETERS_OFFSET, prepare
+from engine.state import prepare
 from runtime.stage import StageContext
 from shm.records import SIGNAL
 from shm.ring_layout import RING, SLOTS_OFFSET
@@ -62,7 +62,7 @@ class Agent:
         engine.feed_doorbell = memory.doorbell("feed")
         engine.risk_doorbell = memory.doorbell("risk")
         engine.market_cursor = MARKET_CURSOR["engine"]
-        fill_parameters(PARAMETERS.at(self._address + PARAMETERS_OFFSET), context.settings)
+        configure(self._address, context.settings, context.symbols)
         self._quoted = QuotedSymbols(context, engine, self._address)
         context.kernels.engine_start(self._address, int(context.restarted))
         if context.restarted:

@@ -29,7 +29,13 @@ from engine.observations import (
     state_at,
 )
 from engine.signals import evaluate_signals
-from engine.state import ENGINE, PARAMETERS_OFFSET, SYMBOL_STATE
+from engine.state import (
+    ENGINE,
+    PARAMETERS_OFFSET,
+    SYMBOL_STATE,
+    THRESHOLDS,
+    THRESHOLDS_OFFSET,
+)
 from engine.strategies.registry import ENTRIES, first_entry
 from engine.validation import combine, is_confirmed, is_cooling_down
 from engine.venue_clock import TIME_REFUSED, accept_time, advance
@@ -54,6 +60,7 @@ event_at = view_of(MARKET_EVENT)
 signal_at = view_of(SIGNAL)
 
 STATE_SIZE = SYMBOL_STATE.size
+THRESHOLDS_SIZE = THRESHOLDS.size
 BOOK_SIZE = BOOK.size
 REQUEST_SIZE = BOOK_REQUEST.size
 WANTED = BOOK_REQUEST.offset("wanted")
@@ -129,16 +136,18 @@ def _is_price(price_tick: int) -> bool:
 
 @kernel
 def _judge(
-    engine: int, state: int, parameters: int, strategy: int, trigger: int, side: int
+    engine: int, symbol: int, parameters: int, strategy: int, trigger: int, side: int
 ) -> bool:
     # What becomes of a side that a strategy proposes.
     block = engine_at(engine).counters
+    state = symbol_state(engine, symbol)
+    thresholds = engine + THRESHOLDS_OFFSET + symbol * THRESHOLDS_SIZE
     count(block, CANDIDATES, 1)
-    if is_cooling_down(state, parameters):
+    if is_cooling_down(state, thresholds):
         count(block, COOLED_DOWN, 1)
         return False
     combine(state, parameters, side, trigger)
-    if not is_confirmed(state, parameters, side):
+    if not is_confirmed(state, thresholds, side):
         count(block, UNCONFIRMED, 1)
         return False
     view = state_at(state)
@@ -174,7 +183,7 @@ def evaluate(engine: int, symbol: int) -> int:
         book = book_at(symbol_book(engine, symbol))
         if book.state != BOOK_VALID or book.crossed_run != 0 or view.bid_tick == 0:
             return 0
-    return _decide(engine, state, parameters)
+    return _decide(engine, symbol, state, parameters)
 
 
 @kernel

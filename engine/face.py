@@ -16,9 +16,9 @@ from config.loader import load as load_settings
 from config.settings import Settings
 from config.strategies import strategies_of
 from engine.book_layout import PRICE_TICK_MAX, QUANTITY_LOT_MAX
-from engine.parameters import fill_parameters
+from engine.parameters import configure
 from engine.reasoning import render
-from engine.state import ENGINE, PARAMETERS, PARAMETERS_OFFSET, prepare, state_size
+from engine.state import ENGINE, prepare, state_size
 from runtime import kernels as kernel_library
 from runtime.user_strategies import choose
 from shm import counters
@@ -115,8 +115,7 @@ class UltraScalpingEngine:
         self._engine = prepare(self._address, len(self.symbols), keep=False)
         self._blocks = [_aligned(counters.AREA_SIZE), _aligned(BOOK_REQUEST.size * len(symbols))]
         self._engine.counters, self._engine.book_requests = (place for _, place in self._blocks)
-        parameters = PARAMETERS.at(self._address + PARAMETERS_OFFSET)
-        fill_parameters(parameters, chosen, require_book=False)
+        configure(self._address, chosen, self.symbols, require_book=False)
         self._event_memory, self._event_address = _aligned(MARKET_EVENT.size)
         self._event = MARKET_EVENT.at(self._event_address)
         self._signal = SIGNAL.at(self._address + ENGINE.offset("signal"))

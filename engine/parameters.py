@@ -3,15 +3,52 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
+from config.by_symbol import thresholds_of
 from config.settings import Settings
 from config.strategies import strategies_of
-from engine.state import BOOK_LEVELS_MAX, DECAY_ROWS, FLOW_LEVELS_MAX, TAU_MS
+from engine.state import (
+    BOOK_LEVELS_MAX,
+    DECAY_ROWS,
+    FLOW_LEVELS_MAX,
+    PARAMETERS,
+    PARAMETERS_OFFSET,
+    TAU_MS,
+    THRESHOLDS,
+    thresholds_address,
+)
 from shm.records import Factor
 
 # What stays when optimization.USE_ADVANCED_SIGNALS is off.
 BASIC_FACTORS = (Factor.MOMENTUM, Factor.ORDER_FLOW, Factor.BOOK_IMBALANCE)
+
+
+def configure(
+    engine_address: int, settings: Settings, symbols: Sequence[str], require_book: bool = True
+) -> None:
+    """Write the settings into an engine's memory: PARAMETERS, and THRESHOLDS of each symbol.
+
+    Args:
+        engine_address: address of ENGINE; changed.
+        settings: checked settings.
+        symbols: names by index; one that the settings do not name has the thresholds for all.
+        require_book: no signal without a valid book; the stage always wants that.
+    """
+    fill_parameters(PARAMETERS.at(engine_address + PARAMETERS_OFFSET), settings, require_book)
+    for index, symbol in enumerate(symbols):
+        record = THRESHOLDS.at(thresholds_address(engine_address, index))
+        fill_thresholds(record, settings, symbol)
+
+
+def fill_thresholds(record: Any, settings: Settings, symbol: str) -> None:
+    """Write what an entry of a symbol must reach into a THRESHOLDS record."""
+    chosen = thresholds_of(settings, symbol)
+    record.signal_threshold = chosen.signal_threshold
+    record.confidence_threshold = chosen.confidence_threshold
+    record.min_confirmations = chosen.min_confirmations
+    record.cooldown_ms = round(chosen.signal_cooldown_sec * 1000)
 
 
 def fill_parameters(parameters: Any, settings: Settings, require_book: bool = True) -> None:
@@ -23,12 +60,9 @@ def fill_parameters(parameters: Any, settings: Settings, require_book: bool = Tr
         require_book: no signal without a valid book; the stage always wants that.
     """
     scalping, signals = settings.scalping, settings.signals
-    parameters.signal_threshold = scalping.signal_threshold
-    parameters.confidence_threshold = scalping.confidence_threshold
     parameters.order_flow_imbalance = scalping.order_flow_imbalance
     parameters.momentum_acceleration = scalping.momentum_acceleration_pct
     parameters.volume_spike_ratio = scalping.volume_spike_ratio
-    parameters.min_confirmations = scalping.min_confirmations
     parameters.ema_fast_gain = 2.0 / (signals.ema_fast + 1)
     parameters.ema_slow_gain = 2.0 / (signals.ema_slow + 1)
     parameters.ema_slow_span = signals.ema_slow
@@ -40,7 +74,6 @@ def fill_parameters(parameters: Any, settings: Settings, require_book: bool = Tr
     parameters.flow_levels = min(signals.flow_levels, FLOW_LEVELS_MAX)
     parameters.use_volume_spikes = int(signals.use_volume_spikes)
     parameters.require_book = int(require_book)
-    parameters.cooldown_ms = round(settings.performance.signal_cooldown_sec * 1000)
     for factor in Factor:
         parameters.weights[int(factor)] = _weight(settings, factor)
     _fill_strategies(parameters, settings)

@@ -43,8 +43,6 @@ PARAMETERS = Record(
     "parameters",
     "What the settings ask of the engine; written once, at start.",
     [
-        Field("signal_threshold", "f64", "score", "agent", "least strength of an entry"),
-        Field("confidence_threshold", "f64", "fraction", "agent", "least confidence"),
         Field("order_flow_imbalance", "f64", "fraction", "agent", "least imbalance of an entry"),
         Field("momentum_acceleration", "f64", "fraction", "agent", "least acceleration"),
         Field("volume_spike_ratio", "f64", "times", "agent", "volume over its mean: a spike"),
@@ -53,8 +51,6 @@ PARAMETERS = Record(
         Field("rsi_oversold", "f64", "points", "agent", "below: oversold"),
         Field("rsi_overbought", "f64", "points", "agent", "above: overbought"),
         Field("weights", "f64", "weight", "agent", "of the eight signals", SIGNAL_COUNT),
-        Field("min_confirmations", "i64", "count", "agent", "least agreeing beside the trigger"),
-        Field("cooldown_ms", "i64", "ms", "agent", "between two signals of a symbol"),
         Field("ema_slow_span", "i64", "trades", "agent", "trades before the means count"),
         Field("rsi_period", "i64", "bars", "agent", "of Wilder's mean"),
         Field("book_levels", "i64", "levels", "agent", "on each side, for book imbalance"),
@@ -73,6 +69,19 @@ PARAMETERS = Record(
         Field("stop_pct", "f64", "fraction", "agent", "0 = configured", STRATEGY_COUNT_MAX),
         Field("target_pct", "f64", "fraction", "agent", "0 = configured", STRATEGY_COUNT_MAX),
     ],
+)
+
+THRESHOLDS = Record(
+    "thresholds",
+    "What an entry of one symbol must reach; written once, at start.",
+    [
+        Field("signal_threshold", "f64", "score", "agent", "least strength of an entry"),
+        Field("confidence_threshold", "f64", "fraction", "agent", "least confidence"),
+        Field("min_confirmations", "i64", "count", "agent", "least agreeing beside the trigger"),
+        Field("cooldown_ms", "i64", "ms", "agent", "between two signals of the symbol"),
+    ],
+    size=32,
+    align=32,
 )
 
 SYMBOL_STATE = Record(
@@ -165,6 +174,8 @@ SYMBOL_STATE = Record(
     ],
 )
 
+THRESHOLDS_SIZE = THRESHOLDS.size * SYMBOL_COUNT_MAX
+
 ENGINE = Record(
     "engine",
     "The engine itself: addresses of what it reads and writes, and what outlives it.",
@@ -191,6 +202,7 @@ ENGINE = Record(
         Field("confirm_ns", "i64", "ns", "agent", "between two confirmations of quotes"),
         Field("confirm_due_ns", "i64", "ns, monotonic", "engine", "when the next one is"),
         Field("parameters", "u8", "PARAMETERS", "agent", "", PARAMETERS.size, align=64),
+        Field("thresholds", "u8", "THRESHOLDS", "agent", "by symbol", THRESHOLDS_SIZE, align=64),
         Field("start_reasons", "i64", "StartReason", "engine", "by symbol", SYMBOL_COUNT_MAX),
         Field("event", "u8", "MARKET_EVENT", "engine", "event copied", MARKET_EVENT.size, align=64),
         Field("report", "u8", "REPORT", "engine", "report copied", REPORT.size, align=64),
@@ -220,12 +232,18 @@ ENGINE = Record(
 
 KEPT_OFFSET = ENGINE.offset("signal_id")
 PARAMETERS_OFFSET = ENGINE.offset("parameters")
+THRESHOLDS_OFFSET = ENGINE.offset("thresholds")
 
 
 def state_size(settings: Settings, symbol_count: int) -> int:
     """Return the bytes of the engine's segment; every symbol takes the same, whatever is set."""
     assert 0 < symbol_count <= SYMBOL_COUNT_MAX, f"symbol_count out of range: {symbol_count}"
     return ENGINE.size + symbol_count * (SYMBOL_STATE.size + BOOK.size + QUOTED.size)
+
+
+def thresholds_address(engine_address: int, index: int) -> int:
+    """Return the address of a symbol's thresholds."""
+    return engine_address + THRESHOLDS_OFFSET + index * THRESHOLDS.size
 
 
 def symbol_state_address(engine_address: int, index: int) -> int:

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 from engine.observations import parameters_at, state_at
+from engine.state import THRESHOLDS
 from shm.compiled import kernel
 from shm.memory import population_count
 from shm.records import SIGNAL_COUNT
+from shm.views import view_of
+
+thresholds_at = view_of(THRESHOLDS)
 
 # A score nearer to 0 than this takes no side.
 ACTIVE_SCORE_MIN = 0.05
@@ -57,21 +61,27 @@ def combine(state: int, parameters: int, side: int, trigger: int) -> None:
 
 
 @kernel
-def is_confirmed(state: int, parameters: int, side: int) -> bool:
-    """Return whether what `combine` wrote reaches the thresholds, and points to the side."""
+def is_confirmed(state: int, thresholds: int, side: int) -> bool:
+    """Return whether what `combine` wrote reaches the thresholds, and points to the side.
+
+    Args:
+        state: address of SYMBOL_STATE.
+        thresholds: address of the symbol's THRESHOLDS.
+        side: +1 or −1.
+    """
     view = state_at(state)
-    settings = parameters_at(parameters)
-    if view.score * side < settings.signal_threshold or view.score * side <= 0.0:
+    limits = thresholds_at(thresholds)
+    if view.score * side < limits.signal_threshold or view.score * side <= 0.0:
         return False
-    if view.confidence < settings.confidence_threshold:
+    if view.confidence < limits.confidence_threshold:
         return False
-    return view.confirmations >= settings.min_confirmations
+    return view.confirmations >= limits.min_confirmations
 
 
 @kernel
-def is_cooling_down(state: int, parameters: int) -> bool:
+def is_cooling_down(state: int, thresholds: int) -> bool:
     """Return whether the symbol's last signal is too recent, in venue time."""
     view = state_at(state)
     if view.signal_ms == 0:
         return False
-    return view.clock_ms - view.signal_ms < parameters_at(parameters).cooldown_ms
+    return view.clock_ms - view.signal_ms < thresholds_at(thresholds).cooldown_ms

@@ -2,8 +2,9 @@
 
     make run SET="signals.user_strategies=examples.advanced_strategies"
 
-It shows the shape, not a way to profit: nobody has shown that it earns its fees. Judge it with
-`make evaluate`, on recordings that it was not made on.
+It shows the shape, not a way to profit: nobody has shown that it earns its fees. `make evaluate`
+judges it like the others once config/trading_config.yaml names it; use recordings that it was not
+made on.
 
 The range is that of the prices at the ends of the quarter seconds between half a second and ten
 seconds ago. The price must be beyond it by a tenth of its width, a tick at least; the last trades

@@ -45,12 +45,14 @@ int sign_of(double value) { return value > 0.0 ? 1 : value < 0.0 ? -1 : 0; }
 
 struct Engine {
     parameters set;
+    std::vector<thresholds> limits;
     std::vector<Symbol> states;
     std::vector<Book> books;
     Counters counters{};
     i64 signal_id = 0;
 
-    Engine(const parameters& given, i64 count) : set(given), states(count), books(count) {}
+    Engine(const parameters& given, const thresholds* first, i64 count)
+        : set(given), limits(first, first + count), states(count), books(count) {}
 
     double decay(int row, i64 ms) const {
         const i64 first = row * 256;
@@ -212,9 +214,10 @@ struct Engine {
 }  // namespace
 
 extern "C" {
-i64 twin_new(i64 settings, i64 symbol_count) {
-    return reinterpret_cast<i64>(
-        new Engine(*reinterpret_cast<const parameters*>(settings), symbol_count));
+i64 twin_new(i64 settings, i64 symbol_count, i64 limits) {
+    return reinterpret_cast<i64>(new Engine(*reinterpret_cast<const parameters*>(settings),
+                                            reinterpret_cast<const thresholds*>(limits),
+                                            symbol_count));
 }
 i64 twin_delete(i64 engine) {
     delete reinterpret_cast<Engine*>(engine);

@@ -103,17 +103,18 @@ void combine(Symbol& s, int side, int trigger) const {
 }
 bool decide(Symbol& s) {
     constexpr int triggers[4] = {0, ACCELERATION, RSI, IMBALANCE};
+    const thresholds& limit = limits[&s - states.data()];
     for (int strategy = 1; strategy <= 3; ++strategy) {
         const int side = set.strategy_enabled[strategy] ? propose(s, strategy) : 0;
         if (!side) continue;
         ++counters.candidates;
-        if (s.signal_ms && s.clock - s.signal_ms < set.cooldown_ms) {
+        if (s.signal_ms && s.clock - s.signal_ms < limit.cooldown_ms) {
             ++counters.cooled;
             continue;
         }
         combine(s, side, triggers[strategy]);
-        if (s.score * side < set.signal_threshold || s.score * side <= 0.0 ||
-            s.confidence < set.confidence_threshold || s.confirmations < set.min_confirmations) {
+        if (s.score * side < limit.signal_threshold || s.score * side <= 0.0 ||
+            s.confidence < limit.confidence_threshold || s.confirmations < limit.min_confirmations) {
             ++counters.unconfirmed;
             continue;
         }

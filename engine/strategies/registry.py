@@ -42,21 +42,21 @@ ENTRIES = (
 
 
 def first_entry(entries: Sequence[Entry], judge: Any) -> Any:
-    """Return the kernel `(engine, state, parameters) -> 1 or 0` that asks strategies in order.
+    """Return the kernel `(engine, symbol, state, parameters) -> 1 or 0` that asks them in order.
 
     It returns 1 at the first whose side is accepted; strategies that are switched off, or answer
     anything but +1 and −1, make no entry.
 
     Args:
         entries: the strategies, first to last.
-        judge: kernel `(engine, state, parameters, code, trigger, side) -> bool`.
+        judge: kernel `(engine, symbol, parameters, code, trigger, side) -> bool`.
 
     Loop bound of the kernel: the strategies. Depth of this factory: the same.
     """
     if not entries:
 
         @closure_kernel
-        def nothing(engine: int, state: int, parameters: int) -> int:
+        def nothing(engine: int, symbol: int, state: int, parameters: int) -> int:
             return 0
 
         return nothing
@@ -64,12 +64,12 @@ def first_entry(entries: Sequence[Entry], judge: Any) -> Any:
     following = first_entry(entries[1:], judge)
 
     @closure_kernel
-    def ask(engine: int, state: int, parameters: int) -> int:
+    def ask(engine: int, symbol: int, state: int, parameters: int) -> int:
         if parameters_at(parameters).strategy_enabled[code] != 0:
             side = side_of(state, parameters)
             is_side = side == 1 or side == -1
-            if is_side and judge(engine, state, parameters, code, trigger, side):
+            if is_side and judge(engine, symbol, parameters, code, trigger, side):
                 return 1
-        return following(engine, state, parameters)
+        return following(engine, symbol, state, parameters)
 
     return ask

@@ -16,6 +16,7 @@ from bench.engine_memory import SIGNALS_MAX, EngineMemory, run, settings_of
 from bench.engine_stream import invented, level_steps
 from bench.harness import WrongAnswerError
 from engine import loop
+from engine.state import THRESHOLDS, thresholds_address
 from shm.records import MARKET_EVENT, SIGNAL, EventKind
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -76,9 +77,12 @@ def test_twin_gives_the_same_signals_byte_for_byte(tmp_path, overrides):
     events["kind"][trades[202]] = int(EventKind.INVALID)
     chosen = settings_of("performance.signal_cooldown_sec=0.0", *overrides)
     memory = EngineMemory(chosen, 2, require_book=False)
+    # Each symbol has limits of its own.
+    second = THRESHOLDS.at(thresholds_address(memory.address, 1))
+    second.signal_threshold, second.min_confirmations, second.cooldown_ms = 0.2, 2, 700
     wanted = run(loop, memory, events)
     refused = memory.counter("refused")
-    handle = twin("twin_new")(memory.parameters, 2)
+    handle = twin("twin_new")(memory.parameters, 2, memory.thresholds)
     out = np.zeros(SIGNALS_MAX, SIGNAL.dtype)
     found = twin("twin_process_many")(
         handle, events.ctypes.data, len(events), out.ctypes.data, SIGNALS_MAX

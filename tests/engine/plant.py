@@ -9,13 +9,11 @@ import numpy as np
 
 from config.settings import Settings
 from engine import loop
-from engine.parameters import fill_parameters
+from engine.parameters import configure
 from engine.restart import make_cold, request_book
 from engine.state import (
     ENGINE,
     KEPT_OFFSET,
-    PARAMETERS,
-    PARAMETERS_OFFSET,
     SYMBOL_STATE,
     book_address,
     prepare,
@@ -76,7 +74,7 @@ class Plant:
             setattr(engine, name, address)
         engine.wait, engine.counters, engine.histogram = self.wait, self.counters, self.histogram
         engine.book_requests = self.requests
-        fill_parameters(PARAMETERS.at(self.address + PARAMETERS_OFFSET), self._settings)
+        configure(self.address, self._settings, self._settings.trading.symbols)
         loop.engine_start(self.address, int(restarted))
 
     def image(self) -> list[bytes]:

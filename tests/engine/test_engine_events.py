@@ -13,7 +13,7 @@ from config.loader import load
 from config.settings import Settings
 from engine import loop
 from engine.book import quantity_at
-from engine.state import PARAMETERS_OFFSET
+from engine.state import PARAMETERS_OFFSET, thresholds_address
 from engine.strategies.registry import ENTRIES
 from engine.validation import combine, is_confirmed, is_cooling_down
 from shm.records import EventKind, Factor, Strategy
@@ -28,12 +28,13 @@ def configured(*overrides: str) -> Settings:
     return load(env_file=None, environ={}, overrides=overrides)
 
 
-EAGER = configured(
+EAGER_KNOBS = (
     "signals.warmup_events=20",
     "scalping.signal_threshold=0.02",
     "scalping.confidence_threshold=0.4",
     "performance.signal_cooldown_sec=1.0",
 )
+EAGER = configured(*EAGER_KNOBS)
 
 REFUSED = {
     "unknown symbol": trade(1, 100, symbol=2),
@@ -162,6 +163,7 @@ def test_strategies_and_validation_equal_their_twins() -> None:
     rng, bench = random.Random(99), Bench(EAGER)
     state, place = bench.state(), bench.state_address()
     parameters = bench.address + PARAMETERS_OFFSET
+    limits = thresholds_address(bench.address, 0)
     for _ in range(2_000):
         random_state(bench, rng)
         for index in range(8):
@@ -171,13 +173,13 @@ def test_strategies_and_validation_equal_their_twins() -> None:
             wanted_side = naive_proposal(state, bench.parameters, entry.code)
             assert entry.side(place, parameters) == wanted_side
         side, trigger = rng.choice((-1, 1)), rng.randrange(8)
-        wanted = naive_combine(state, bench.parameters, side, trigger)
+        wanted = naive_combine(state, bench.parameters, bench.thresholds(), side, trigger)
         combine(place, parameters, side, trigger)
         assert (state.agreeing, state.opposing, state.confirmations) == wanted[2:5]
         assert (state.score, state.confidence) == pytest.approx(wanted[:2], abs=1e-12)
-        assert is_confirmed(place, parameters, side) == wanted[5]
+        assert is_confirmed(place, limits, side) == wanted[5]
         waited = state.signal_ms == 0 or 10_000 - state.signal_ms >= 1_000
-        assert is_cooling_down(place, parameters) == (not waited)
+        assert is_cooling_down(place, limits) == (not waited)
 
 
 def test_volume_spikes_off_take_no_part() -> None:
@@ -187,6 +189,35 @@ def test_volume_spikes_off_take_no_part() -> None:
     assert [bool(weight) for weight in basic.parameters.weights] == [
         factor in (Factor.MOMENTUM, Factor.ORDER_FLOW, Factor.BOOK_IMBALANCE) for factor in Factor
     ]
+
+
+def test_thresholds_of_a_symbol_are_its_own() -> None:
+    own = ("BTCUSDT.signal_threshold=0.25", "BTCUSDT.signal_cooldown_sec=3.0")
+    more = ("ETHUSDT.confidence_threshold=0.8", "ETHUSDT.min_confirmations=3")
+    chosen = configured(*EAGER_KNOBS, *(f"scalping.by_symbol.{pair}" for pair in (*own, *more)))
+    events = market(16, 9_000)
+    plain, found = (
+        Bench(settings).run(loop.engine_process_many, events) for settings in (EAGER, chosen)
+    )
+    for signals, least, gap_s in ((plain, 0.02, 1), (found, 0.25, 3)):
+        mine = signals[signals["symbol"] == 0]
+        assert len(mine) > 3 and np.all(mine["strength"] >= least)
+        assert np.all(np.diff(mine["venue_ns"]) >= gap_s * 1_000_000_000)
+    assert (plain["strength"][plain["symbol"] == 0] < 0.25).any(), "the limit has cut something"
+    other = found[found["symbol"] == 1]
+    assert len(other) > 3
+    assert np.all(other["confidence"] >= 0.8) and np.all(other["confirmations"] >= 3)
+    assert np.diff(other["venue_ns"]).min() < 3_000_000_000
+    before = plain[plain["symbol"] == 1]
+    assert (before["confidence"] < 0.8).any() and (before["confirmations"] < 3).any()
+
+
+def test_thresholds_outlive_a_state_that_starts_over() -> None:
+    bench = Bench(configured("scalping.by_symbol.BTCUSDT.min_confirmations=7"), 1)
+    bench.run(loop.engine_process_many, as_events([trade(60_000, 100)]))
+    bench.run(loop.engine_process_many, as_events([trade(1_000, 90)] * 16))
+    assert bench.state().clock_ms == START_MS + 1_000, "the state has started over"
+    assert bench.thresholds().min_confirmations == 7
 
 
 @pytest.mark.recordings

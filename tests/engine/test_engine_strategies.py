@@ -52,7 +52,7 @@ def _second(state: int, parameters: int) -> int:
 
 @kernel
 def _judge(
-    engine: int, state: int, parameters: int, strategy: int, trigger: int, side: int
+    engine: int, symbol: int, parameters: int, strategy: int, trigger: int, side: int
 ) -> bool:
     # Memory: calls so far, then strategy, trigger and side of each; accepts what equals `wanted`.
     calls = load_i64(engine)
@@ -60,7 +60,7 @@ def _judge(
     store_i64(engine, calls + 1)
     store_i64(place, strategy)
     store_i64(place + 8, trigger)
-    store_i64(place + 16, side)
+    store_i64(place + 16, side * symbol)
     return strategy == load_i64(engine + 8)
 
 
@@ -89,10 +89,10 @@ def test_first_accepted_strategy_wins(
     for code in enabled:
         parameters.strategy_enabled[code] = 1
     places = [ctypes.addressof(each) for each in (memory, state, parameters)]
-    assert ASKED(*places) == result
+    assert ASKED(places[0], 3, *places[1:]) == result
     assert memory[0] == len(calls)
     found = [tuple(memory[2 + 3 * n : 5 + 3 * n]) for n in range(memory[0])]
-    assert found == calls
+    assert found == [(code, trigger, 3 * side) for code, trigger, side in calls]
 
 
 def test_signals_tell_how_their_positions_are_left() -> None:

@@ -108,7 +108,8 @@ def expected_signals(wanted: dict[int, int]) -> list[tuple[int, int]]:
     for index in range(len(EVENTS)):
         bench.run(loop.engine_process_many, EVENTS[index : index + 1])
         side = wanted.get(index, 0)
-        if side and naive_combine(bench.state(), bench.parameters, side, Factor.MOMENTUM)[5]:
+        given = (bench.state(), bench.parameters, bench.thresholds())
+        if side and naive_combine(*given, side, Factor.MOMENTUM)[5]:
             found.append((index, side))
     return found
 

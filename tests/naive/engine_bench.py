@@ -8,16 +8,18 @@ from typing import Any
 import numpy as np
 
 from config.settings import Settings
-from engine.parameters import fill_parameters
+from engine.parameters import configure
 from engine.state import (
     ENGINE,
     PARAMETERS,
     PARAMETERS_OFFSET,
     SYMBOL_STATE,
+    THRESHOLDS,
     book_address,
     prepare,
     state_size,
     symbol_state_address,
+    thresholds_address,
 )
 from shm import counters
 from shm.records import SIGNAL, SYMBOL_COUNT_MAX
@@ -44,7 +46,11 @@ class Bench:
         self.engine.counters = block
         self.engine.book_requests = self.requests = requests
         self.parameters = PARAMETERS.at(self.address + PARAMETERS_OFFSET)
-        fill_parameters(self.parameters, settings, require_book)
+        names = (*settings.trading.symbols, *["OTHERUSDT"] * symbol_count)[:symbol_count]
+        configure(self.address, settings, names, require_book)
+
+    def thresholds(self, symbol: int = 0) -> Any:
+        return THRESHOLDS.at(thresholds_address(self.address, symbol))
 
     def state(self, symbol: int = 0) -> Any:
         return SYMBOL_STATE.at(self.state_address(symbol))

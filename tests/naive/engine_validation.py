@@ -33,7 +33,7 @@ def naive_proposal(state: Any, parameters: Any, strategy: int) -> int:
 
 
 def naive_combine(
-    state: Any, parameters: Any, side: int, trigger: int
+    state: Any, parameters: Any, thresholds: Any, side: int, trigger: int
 ) -> tuple[float, float, int, int, int, bool]:
     """Return score, confidence, agreeing, opposing, confirmations, and whether it is enough."""
     counted = [f for f in range(8) if state.known & (1 << f) and parameters.weights[f] > 0]
@@ -44,9 +44,9 @@ def naive_combine(
     active = sum(weight[f] for f in agreeing + opposing)
     confidence = sum(weight[f] for f in agreeing) / active if active else 0.0
     confirmations = len([f for f in agreeing if f != trigger])
-    enough = score * side >= parameters.signal_threshold and score * side > 0
-    enough = enough and confidence >= parameters.confidence_threshold
-    enough = enough and confirmations >= parameters.min_confirmations
+    enough = score * side >= thresholds.signal_threshold and score * side > 0
+    enough = enough and confidence >= thresholds.confidence_threshold
+    enough = enough and confirmations >= thresholds.min_confirmations
     bits = [sum(1 << f for f in group) for group in (agreeing, opposing)]
     return score, confidence, bits[0], bits[1], confirmations, enough
 
