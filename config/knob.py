@@ -90,7 +90,8 @@ def allowed(knob: Knob) -> str:
     if knob.choices:
         bound = "one of " + ", ".join(str(choice) for choice in knob.choices)
     elif knob.type == "by symbol":
-        bound = f"for each symbol any of {', '.join(knob.keys)}, within the bounds of the key"
+        names = ", ".join(path.rpartition(".")[2] for path in knob.keys)
+        bound = f"for each symbol any of {names}, bounded as for all"
     elif knob.pattern:
         bound = knob.pattern_meaning
     elif knob.type in ("float", "int", "list[int]"):

@@ -30,6 +30,7 @@ MISTAKES = [
         "--market synthetic",
         "value=quiet",
     ),
+    (("--kernel-library", "nowhere.so"), "cannot load the kernel library", "nowhere.json"),
     (("--ready-fd", "99"), "not open", "ready_fd=99"),
     (("--no-such-option",), "unrecognized", "--no-such-option"),
 ]
