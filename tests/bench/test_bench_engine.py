@@ -78,7 +78,8 @@ def test_twin_gives_the_same_signals_byte_for_byte(tmp_path, overrides):
     chosen = settings_of("performance.signal_cooldown_sec=0.0", *overrides)
     memory = EngineMemory(chosen, 2, require_book=False)
     # Each symbol has limits of its own.
-    second = THRESHOLDS.at(thresholds_address(memory.address, 1))
+    first, second = (THRESHOLDS.at(thresholds_address(memory.address, n)) for n in range(2))
+    first.signal_threshold, first.confidence_threshold = 0.06, 0.5
     second.signal_threshold, second.min_confirmations, second.cooldown_ms = 0.2, 2, 700
     wanted = run(loop, memory, events)
     refused = memory.counter("refused")
