@@ -1,0 +1,45 @@
+"""Generated paths: exits, ledger and fills together against a moody venue; any violation fails.
+
+`PATHS_COUNT` sets how many are run here; `python -m tests.risk.paths` runs a million.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+from shm.compiled import interpreted
+from tests.risk.paths import run, violations
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+COUNT = int(os.environ.get("PATHS_COUNT", "40" if interpreted() else "20000"))
+FEW = 60
+
+
+def test_no_path_breaks_an_invariant():
+    found = run(COUNT, seed=7)
+    print(json.dumps(found))
+    assert violations(found) == {}, found
+    assert found["opened"] > COUNT * 0.9
+    # What is not reached is not tested.
+    reached = {**found["exits"], **{n: found[n] for n in ("doubt_count", "trigger_count")}}
+    reached.pop("exit_unprotected")
+    if COUNT >= 20_000:
+        assert [name for name, count in reached.items() if count == 0] == []
+
+
+def test_compiled_and_uncompiled_paths_are_the_same():
+    here = run(FEW, seed=3)
+    done = subprocess.run(
+        [sys.executable, "-m", "tests.risk.paths", "--count", str(FEW), "--seed", "3"],
+        cwd=ROOT,
+        env=os.environ | {"NUMBA_DISABLE_JIT": "0" if interpreted() else "1"},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    there = json.loads(done.stdout.splitlines()[0])
+    assert there == here
