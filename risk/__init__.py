@@ -8,6 +8,11 @@ control record. It alone decides what a position is: the sum of its fills.
 What it drops: signals that a limit refuses (each has a reason and a counter, see limit_table.py),
 fills that were applied already, reports of orders that are not ours, and every price it knew when
 the market ring overtook it. An exit is never dropped: it is issued until the position is closed.
+
+Where to look: levels.py and exits.py (what a position does at a price), forced.py (what closes it
+whatever the price), prices.py (market events into steps), watching.py (steps into orders), guard.py
+and protection.py (the stop that rests at the venue), fills.py (reports), undo.py and recovery.py
+(what a crash leaves).
 """
 
 from __future__ import annotations

@@ -44,11 +44,15 @@ REJECTED_OFFSETS = tuple(counters.offset(f"risk.{label}") for label in REJECTED_
 
 @kernel
 def is_sum_of_fills(position: int) -> bool:
-    """Return whether a position's quantity, sums and side agree with each other."""
+    """Return whether a position's quantity, sums and side agree with each other.
+
+    More closed than opened is a position on the wrong side, not a broken one: a fill of its entry
+    may be late, and if not, it is closed.
+    """
     row = position_at(position)
     if row.quantity_lot != row.side * (row.entry_lot - row.exit_lot):
         return False
-    if row.entry_lot < 0 or row.exit_lot < 0 or row.exit_lot > row.entry_lot:
+    if row.entry_lot < 0 or row.exit_lot < 0:
         return False
     if (row.entry_lot == 0) != (row.entry_value == 0):
         return False
@@ -92,7 +96,7 @@ def rebuild_position(context: int, position: int) -> bool:
     row.exit_value = exit_value
     row.fee_e8 = fee
     row.quantity_lot = side * (entry_lot - exit_lot)
-    if not is_sum_of_fills(position):
+    if not is_sum_of_fills(position) or exit_lot > entry_lot:
         return False
     if entry_lot > 0:
         row.stop_tick = 0

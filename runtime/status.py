@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from runtime.wait_layout import WaitStrategy
+from shm.counters import COUNTERS
 from shm.latch_table import held as latches
 from shm.tables import PROCESSES, STAGES, HaltReason, ProcessState, read_symbol_name
 from shm.topology import SharedMemory
@@ -183,7 +184,11 @@ def summary(
     for place, name in enumerate(user_strategies, 1):
         signals[name] = counters.get(f"engine.signals_user_{place}")
     closed = memory.process("executor").state == ProcessState.STOPPED
-    exits = ("stop", "target", "partial", "trailing", "time", "reversal", "flatten")
+    exits = [
+        row.label.removeprefix("exit_")
+        for row in COUNTERS
+        if row.owner == "risk" and row.label.startswith("exit_") and row.label != "exit_retries"
+    ]
     return {
         "ended": reason,
         "duration_s": round((time.monotonic_ns() - control.started_ns) * 1e-9, 3),

@@ -7,6 +7,7 @@ import ctypes
 import pytest
 
 from risk import imbalance
+from risk.agent import POSITIONS_SHIFT
 from risk.state import SYMBOL_STATE
 from shm.latch_table import LatchReason
 from shm.records import MARKET_EVENT, EventKind, ExitRule, OrderReason, OrderStatus
@@ -236,3 +237,23 @@ def test_a_net_position_on_the_wrong_side_is_closed_and_entries_stay_off(desk):
     desk.signal(1, 1)
     desk.look()
     assert desk.count("rejected_untrusted") == 1 and desk.count("exit_foreign") == 1
+
+
+def test_a_restart_keeps_a_wrong_side_that_a_late_fill_of_the_entry_explains(desk):
+    entry = desk.enter()
+    desk.report(entry, OrderStatus.EXPIRED, filled_lot=3)
+    desk.fill(entry, 450_000, lot=1, done=2)
+    desk.best(449_000, 449_001)
+    desk.look()
+    (stop,) = desk.orders()
+    assert stop.quantity_lot == 1
+    # It is told as filled by more than was known, as if a stop at the venue had joined in.
+    desk.fill(stop, 449_000, lot=1)
+    desk.fill(stop, 449_000, lot=1, done=1)
+    desk.look()
+    assert desk.position().quantity_lot == -1
+    assert desk.recover() >> POSITIONS_SHIFT == 0
+    assert desk.position().quantity_lot == -1
+    desk.fill(entry, 450_000, lot=2)
+    desk.look()
+    assert desk.position().quantity_lot == 1
