@@ -104,7 +104,7 @@ def _start(run: int) -> bool:
     view.start_fee_e8 = sim.fee_e8
     lots = 1 + draw(view.sim, 20)
     return write_entry(
-        view.context, view.signal, lots, price + signal.side * 20, view.now_ns, view.now_ns
+        view.context, view.signal, lots, price + signal.side * 20, 0, view.now_ns, view.now_ns
     )
 
 
