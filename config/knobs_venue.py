@@ -48,6 +48,16 @@ VENUE = (
         "Time without a response after which a request's outcome counts as unknown",
     ),
     Knob(
+        # Long enough for a restart of the executor, short enough that a quote cannot wait for long.
+        _FILE, "venue.countdown_s", "float", "s", 10.0, 0.0, 600.0,
+        "Silence of ours after which the venue cancels a symbol's open orders; 0: never. With many "
+        "symbols the time is longer, as request weight is limited",
+    ),
+    Knob(
+        _FILE, "venue.countdown_beat_s", "float", "s", 3.0, 0.5, 200.0,
+        "Time between two renewals of that countdown; two that fail take the symbol's entries",
+    ),
+    Knob(
         # Our own exits are decided by best prices and trades, which the last price follows; the
         # mark price is smoothed and moves once a second, so a stop by it would come later.
         _FILE, "venue.stop_working_type", "str", "", "CONTRACT_PRICE",

@@ -8,6 +8,8 @@ from config.venues import refusal_of_url
 
 URL_KEYS = ("venue.rest_url", "venue.stream_url", "venue.private_stream_url", "venue.ws_api_url")
 HEARTBEATS_PER_TIMEOUT = 3
+# Two beats may fail, and the third still comes in time.
+BEATS_PER_COUNTDOWN = 3
 
 Flat = Mapping[str, Any]
 
@@ -54,6 +56,15 @@ RULES = (
     ),
     _at_most("position_sizing.base_size", "position_sizing.max_size"),
     _at_most("risk.max_order_notional_usd", "risk.max_gross_notional_usd"),
+    Rule(
+        "venue.countdown_s",
+        ("venue.countdown_beat_s",),
+        f"must be 0 or at least {BEATS_PER_COUNTDOWN} times venue.countdown_beat_s",
+        lambda s: (
+            s["venue.countdown_s"] == 0
+            or bool(s["venue.countdown_s"] >= BEATS_PER_COUNTDOWN * s["venue.countdown_beat_s"])
+        ),
+    ),
     _power_of_two("performance.queue_size"),
     _power_of_two("performance.market_queue_size"),
     Rule(

@@ -195,6 +195,8 @@ class Venue(NamedTuple):
     ws_api_url: str
     recv_window_ms: int
     request_timeout_ms: int
+    countdown_s: float
+    countdown_beat_s: float
     stop_working_type: str
     depth_stream: str
     trade_stream: str

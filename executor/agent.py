@@ -13,6 +13,7 @@ from config.environment import load_credentials
 from executor import state
 from executor.clock import VenueClock
 from executor.comparing import Comparing
+from executor.countdown import Countdown
 from executor.counts import Counts
 from executor.funding import FundingBooks
 from executor.history import History
@@ -99,6 +100,7 @@ class Agent:
         if not self._run_until_done(procedure, seconds):
             raise TimeoutError(f"the venue did not answer within {seconds:.1f} s")
         self._holds_orders = False
+        self._countdown.begin()
         self._funding.begin()
         self._status()
 
@@ -141,14 +143,9 @@ class Agent:
             self._wait.watched[place] = worker.event_fd
             self._epoll.register(worker.event_fd, select.EPOLLIN)
         self._rest = Rest(
-            context.order_endpoints.rest_url,
-            credentials.api_key,
-            signer,
-            self._clock,
-            self._rest_worker,
-            timeout_ns / NS_PER_S,
-            window_ms,
-        )
+            context.order_endpoints.rest_url, credentials.api_key, signer, self._clock,
+            self._rest_worker, timeout_ns / NS_PER_S, window_ms,
+        )  # fmt: skip
         self._runner = Runner(self._submit, self._timers, self._on_bad_data)
         table = OrderTable(memory.order_rows, memory.order_row_count)
         self._ledger = Ledger(memory, self._kernels, counts, table)
@@ -178,10 +175,15 @@ class Agent:
             table, self._resolver, self._clock, counts, memory.control.epoch, context.symbols,
             self._log,
         )  # fmt: skip
+        trusts = Trusts(context, counts, self._ledger)
         self._reconciler = Reconciler(
             context, counts, self._ledger, self._runner, self._timers, self._clock,
             self._resolver, sweeper, self._user, history, comparing,
-            Trusts(context, counts, self._ledger),
+            trusts,
+        )  # fmt: skip
+        self._countdown = Countdown(
+            context, counts, self._ledger, self._runner, self._timers, self._limits, trusts,
+            self._reconciler.foreign,
         )  # fmt: skip
         self._ledger.on_gap = self._on_gap
         self._ledger.on_revived = self._on_revived
@@ -274,6 +276,7 @@ class Agent:
             taken += 1
             if row is not None:
                 self._placing.send(row)
+                self._countdown.note(row.symbol)
         return taken
 
     def _read_user(self) -> int:
@@ -373,6 +376,8 @@ class Agent:
             self._counts.orders_lost.value = len(undecided)
             self._counts.venue_matches.value = 0
             self._log.error("closing without a comparison", undecided=undecided[:16])
+        else:
+            self._run_until_done(self._countdown.stop(), LAST_LOOK_S)
         self._run_until_done(self._funding.close(FIRST), LAST_LOOK_S)
         self._context.memory.control.reconciled = 0
         self._api_link.close()

@@ -317,6 +317,8 @@ class ScriptedVenue:
             return {"serverTime": self._now_ms()}
         if name == "dual":
             return {"dualSidePosition": self.dual}
+        if name == "countdownCancelAll":
+            return {"symbol": symbol, "countdownTime": params["countdownTime"]}
         if name == "leverage":
             return {"leverage": int(params["leverage"]), "symbol": symbol}
         if name == "listenKey":
