@@ -127,12 +127,12 @@ def test_fault_38_a_foreign_order_holds_its_symbol_back_until_it_is_gone(rig, ex
     stop_id = protect(rig, exchange)
     price = price_tick(rig, exchange) * rig.memory.symbol(0).tick_size
     exchange.arm("foreign_order", symbol="BTCUSDT", quantity="0.01", price=f"{price * 0.97:.1f}")
-    rig.pump(lambda: rig.memory.trust(0).distrust == Distrust.ORDER, seconds=3.0)
+    rig.pump(lambda: rig.memory.trust(0).distrust == Distrust.ORDER, seconds=10.0)
     assert rig.memory.trust(1).distrust == 0
     assert rig.memory.control.reconciled == 1
     (foreign,) = exchange.signed("GET", "/fapi/v1/openOrders", symbol="BTCUSDT")
     exchange.signed("DELETE", "/fapi/v1/order", symbol="BTCUSDT", orderId=foreign["orderId"])
-    rig.pump(lambda: rig.memory.trust(0).distrust == 0, seconds=3.0)
+    rig.pump(lambda: rig.memory.trust(0).distrust == 0, seconds=10.0)
     settle(rig, exchange, stop_id)
 
 
@@ -141,9 +141,9 @@ def test_fault_38_a_foreign_position_is_booked_as_it_is_made(rig, exchange, side
     rig.start()
     exchange.arm("foreign_order", symbol="BTCUSDT", side=side, quantity="0.01")
     lots = round(0.01 / rig.memory.symbol(0).lot_size) * (1 if side == "BUY" else -1)
-    rig.pump(lambda: rig.memory.position(0).quantity_lot == lots, seconds=2.0)
+    rig.pump(lambda: rig.memory.position(0).quantity_lot == lots, seconds=10.0)
     assert rig.count("foreign_fills") >= 1
-    rig.pump(lambda: rig.count("reconciliations") >= 2, seconds=3.0)
+    rig.pump(lambda: rig.count("reconciliations") >= 2, seconds=10.0)
     assert rig.memory.trust(0).distrust == 0
     assert rig.count("corrections") == 0
     settle(rig, exchange)
@@ -156,14 +156,14 @@ def test_fault_39_a_countdown_that_is_not_renewed_cancels_and_we_notice(rig, exc
     order_id = rest_far(rig, exchange)
     rig.pump(lambda: rig.count("beats") >= 1)
     exchange.arm("unavailable_503", path=COUNTDOWN, count=0)
-    rig.pump(lambda: rig.memory.trust(0).distrust == Distrust.COUNTDOWN, seconds=4.0)
-    rig.pump(lambda: rig.status(order_id) == OrderStatus.CANCELED, seconds=4.0)
+    rig.pump(lambda: rig.memory.trust(0).distrust == Distrust.COUNTDOWN, seconds=10.0)
+    rig.pump(lambda: rig.status(order_id) == OrderStatus.CANCELED, seconds=10.0)
     assert rig.count("ended_by_venue") == 1
     assert "a resting order was ended by the venue" in rig.log.events("warning")
     # It reaches no stop here; ours still protects.
     assert rig.status(stop_id) == OrderStatus.NEW
     exchange.disarm()
-    rig.pump(lambda: rig.memory.trust(0).distrust == 0, seconds=4.0)
+    rig.pump(lambda: rig.memory.trust(0).distrust == 0, seconds=10.0)
     settle(rig, exchange, stop_id)
 
 

@@ -47,7 +47,7 @@ def test_nothing_is_armed_without_an_order_or_a_position(rig, venue):
 def test_armed_by_the_first_order_renewed_and_disarmed_when_it_is_gone(rig, venue):
     rig.start()
     order_id = rest_order(rig)
-    rig.pump(lambda: len(beats(venue)) == 1, seconds=BEAT_S / 2)
+    rig.pump(lambda: len(beats(venue)) == 1)
     rig.pump(lambda: len(beats(venue)) >= 3)
     assert set(beats(venue)) == {1500}
     assert beats(venue, "ETHUSDT") == []
@@ -105,7 +105,7 @@ def test_orders_that_the_countdown_canceled_unheard_are_found(rig, venue):
     rig.pump(lambda: rig.count("beats") >= 1)
     fail_beats(venue)
     venue.orders[0].status = "CANCELED"  # and no event tells
-    rig.pump(lambda: rig.status(order_id) == OrderStatus.CANCELED, seconds=3.0)
+    rig.pump(lambda: rig.status(order_id) == OrderStatus.CANCELED, seconds=8.0)
     assert rig.count("ended_by_venue") == 1
     assert "countdown has run out: the venue cancels what is open" in rig.log.events("error")
     assert "a resting order was ended by the venue" in rig.log.events("warning")

@@ -82,7 +82,7 @@ def test_a_foreign_order_is_noticed_soon_and_dealt_with_by_policy(make_rig, venu
     rig.start()
     order = foreign_order(venue)
     venue.send_user(venue._order_event(order, "NEW"))
-    rig.pump(lambda: rig.memory.trust(0).distrust == Distrust.ORDER, seconds=2.0)
+    rig.pump(lambda: rig.memory.trust(0).distrust == Distrust.ORDER, seconds=10.0)
     assert rig.memory.trust(1).distrust == 0
     if policy == "halt":
         rig.pump_for(0.5)
@@ -90,7 +90,7 @@ def test_a_foreign_order_is_noticed_soon_and_dealt_with_by_policy(make_rig, venu
         order.status = "CANCELED"
         venue.send_user(venue._order_event(order, "CANCELED"))
     rig.pump(lambda: order.status == "CANCELED")
-    rig.pump(lambda: rig.memory.trust(0).distrust == 0, seconds=3.0)
+    rig.pump(lambda: rig.memory.trust(0).distrust == 0, seconds=10.0)
 
 
 def test_a_position_that_stays_different_is_taken_over(rig, venue):
@@ -102,7 +102,7 @@ def test_a_position_that_stays_different_is_taken_over(rig, venue):
     assert (report["fill_tick"], report["trade_id"]) == (600_000, 1)
     assert rig.count("corrections") == 1
     assert "position taken over from the venue" in rig.log.events("error")
-    rig.pump(lambda: rig.memory.trust(0).distrust == 0, seconds=3.0)
+    rig.pump(lambda: rig.memory.trust(0).distrust == 0, seconds=10.0)
     # A real foreign fill after it counts on.
     venue.fill(foreign_order(venue), "60000.0", "0.002")
     rig.pump(lambda: held(rig) == -5 or rig.count("duplicate_events") == 1)
@@ -163,8 +163,8 @@ def test_an_unknown_stop_holds_its_symbol_back_and_goes_by_policy(make_rig, venu
         "triggerPrice": "61000.0", "clientAlgoId": "web_1",
     }  # fmt: skip
     venue.call(venue.algo.place(stop, Behaviour()))
-    rig.pump(lambda: venue.algo.orders[0].status == "CANCELED", seconds=3.0)
-    rig.pump(lambda: rig.memory.trust(0).distrust == 0, seconds=3.0)
+    rig.pump(lambda: venue.algo.orders[0].status == "CANCELED", seconds=10.0)
+    rig.pump(lambda: rig.memory.trust(0).distrust == 0, seconds=10.0)
     assert "open order that is not ours is canceled" in rig.log.events("error")
 
 
