@@ -159,6 +159,14 @@ SIGNALS = (
         _FILE, "signals.warmup_events", "int", "events", 200, 1, 1_000_000,
         "Events of a symbol before its first signal, so that none comes from a cold state",
     ),
+    Knob(
+        _FILE, "signals.jump_max_pct", "float", "fraction", 0.10, 0.001, 1.0,
+        "A price further than this from the last sound ones is refused; 0.10 is 10 %",
+    ),
+    Knob(
+        _FILE, "signals.quarantine_s", "float", "s", 5.0, 0.0, 3600.0,
+        "Time without another bad event before a symbol that had one may enter again",
+    ),
 )  # fmt: skip
 
 _WEIGHED = {

@@ -62,6 +62,8 @@ class Signals(NamedTuple):
     book_levels: int
     flow_levels: int
     warmup_events: int
+    jump_max_pct: float
+    quarantine_s: float
     weights: SignalsWeights
 
 

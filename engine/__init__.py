@@ -7,11 +7,11 @@ events give the same bits live, in replay and through `UltraScalpingEngine`. It 
 process: an engine that was killed goes on with the next event; only the symbol whose event was
 under way starts cold, and is silent until it is warm (restart.py).
 
-What it drops, and where that is counted: events of unknown symbols, bad prices or times far before
-the symbol's clock (`refused`); level changes of a book that is not valid; entries while cooling
-down (`cooled_down`) or not confirmed (`unconfirmed`); signals for which the ring has no room
-(`ring_full`); far levels beyond a full far table (`far_overflow`), after which the book is
-withdrawn before its window moves.
+What it drops, and where that is counted: events that cannot be, by reason (`refused`,
+`refused_*`), after which their symbol enters nothing for a while (quarantine.py); level changes of
+a book that is not valid; entries while cooling down (`cooled_down`) or not confirmed
+(`unconfirmed`); signals for which the ring has no room (`ring_full`); far levels beyond a full far
+table (`far_overflow`), after which the book is withdrawn before its window moves.
 
     from engine import UltraScalpingEngine
 

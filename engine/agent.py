@@ -9,8 +9,8 @@ from config.strategies import strategies_of
 from engine.parameters import configure
 from engine.quoted_symbols import QuotedSymbols
 from engine.reasoning import label_of, render
-from engine.reasons import StartReason
-from engine.state import prepare
+from engine.reasons import Refusal, StartReason, refusal_names
+from engine.state import SYMBOL_STATE, prepare, symbol_state_address
 from runtime.stage import StageContext
 from shm.records import SIGNAL
 from shm.ring_layout import RING, SLOTS_OFFSET
@@ -22,7 +22,8 @@ LOGGED_PER_CYCLE = 16
 # Counters that say that something is wrong, as they appear in the log.
 TROUBLES = (
     *("laps", "crossed", "refused", "invalidations", "far_overflow", "ring_full"),
-    "quotes_full",
+    *(f"refused_{reason.name.lower()}" for reason in Refusal),
+    *("quarantined", "quotes_full"),
 )
 RINGS_WRITTEN = ("signals", "quotes")
 
@@ -43,6 +44,9 @@ class Agent:
         self._status_ns = context.settings.performance.status_interval_s * S_NS
         self._next_status_ns = 0
         self._troubles = dict.fromkeys(TROUBLES, 0)
+        # Bits by symbol as they were logged last, and the counters that say that they may differ.
+        self._quarantines = [0] * len(context.symbols)
+        self._seen = (0, 0)
 
     def on_start(self) -> None:
         """Start cold, or go on where a killed predecessor stopped: see restart.py."""
@@ -78,6 +82,11 @@ class Agent:
         self._quoted.price()
         if self._logged != self._signals.tail:
             self._log_signals()
+        counters = self._memory.counters
+        seen = (counters.get("engine.refused"), counters.get("engine.quarantines_ended"))
+        if seen != self._seen:
+            self._seen = seen
+            self._log_quarantines()
         if now >= self._next_status_ns:
             self._next_status_ns = now + self._status_ns
             self._log_status()
@@ -94,6 +103,17 @@ class Agent:
         for index in cold:
             symbol, reason = self._context.symbols[index], reasons[index].name.lower()
             self._log.warning("symbol starts cold", symbol=symbol, reason=reason)
+
+    def _log_quarantines(self) -> None:
+        for index, before in enumerate(self._quarantines):
+            state = SYMBOL_STATE.at(symbol_state_address(self._address, index))
+            bits, symbol = state.quarantine, self._context.symbols[index]
+            if bits & ~before:
+                reasons = ",".join(refusal_names(bits & ~before))
+                self._log.warning("bad input, no entries", symbol=symbol, reasons=reasons)
+            elif before and not bits:
+                self._log.info("input is sound again", symbol=symbol)
+            self._quarantines[index] = bits
 
     def _log_signals(self) -> None:
         ring, tail = self._signals, self._signals.tail

@@ -216,6 +216,8 @@ def sweep(book: int, is_ask: int, quantity_lot: int, out: int) -> int:
 def engine_book_measures(book_address: int, measures_address: int) -> int:
     """Answer all questions to a book at once; return whether it has a mid price.
 
+    For research and tests, which ask books from outside of kernels; strategies call the questions.
+
     Args:
         book_address: address of a BOOK; not changed.
         measures_address: address of BOOK_MEASURES; what the caller set is read, the rest changed.

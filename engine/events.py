@@ -9,12 +9,11 @@ from __future__ import annotations
 
 import math
 
-from engine.book import apply_level, begin_snapshot, end_snapshot, withdraw
+from engine.book import apply_level, begin_snapshot, best_tick, end_snapshot, withdraw
 from engine.book_layout import (
     BOOK,
     BOOK_INVALID,
     BOOK_VALID,
-    PRICE_TICK_MAX,
     QUANTITY_LOT_MAX,
 )
 from engine.book_window import CROSSED, LOSSY, settle
@@ -28,6 +27,16 @@ from engine.observations import (
     parameters_at,
     state_at,
 )
+from engine.quarantine import (
+    SOUND,
+    is_price,
+    judge_best,
+    judge_book,
+    judge_trade,
+    refuse,
+    stays_quarantined,
+)
+from engine.reasons import Refusal
 from engine.signals import evaluate_signals
 from engine.state import (
     ENGINE,
@@ -75,6 +84,12 @@ SIDE_ASK = int(EventFlag.SIDE_ASK)
 LAST = int(EventFlag.LAST)
 SNAPSHOT = int(EventFlag.SNAPSHOT)
 DELAYED = int(EventFlag.DELAYED)
+UNKNOWN_SYMBOL = int(Refusal.SYMBOL)
+UNKNOWN_KIND = int(Refusal.KIND)
+PRICE = int(Refusal.PRICE)
+QUANTITY = int(Refusal.QUANTITY)
+CROSSED_BOOK = int(Refusal.CROSSED_BOOK)
+TIME = int(Refusal.TIME)
 NONE = int(Strategy.NONE)
 RETURN_TO_MEAN = int(ExitRule.RETURN_TO_MEAN)
 
@@ -86,7 +101,6 @@ OUT_OF_WINDOW = counters.offset("engine.out_of_window")
 RECENTRES = counters.offset("engine.recentres")
 FAR_OVERFLOW = counters.offset("engine.far_overflow")
 CROSSED_BOOKS = counters.offset("engine.crossed")
-REFUSED = counters.offset("engine.refused")
 INVALIDATIONS = counters.offset("engine.invalidations")
 
 # A book may be crossed for one update: the venue's own matching is not one instant for all levels.
@@ -124,17 +138,6 @@ def request_book(engine: int, symbol: int) -> None:
 
 
 @kernel
-def _refuse(engine: int) -> int:
-    count(engine_at(engine).counters, REFUSED, 1)
-    return 0
-
-
-@kernel
-def _is_price(price_tick: int) -> bool:
-    return 0 < price_tick <= PRICE_TICK_MAX
-
-
-@kernel
 def _judge(
     engine: int, symbol: int, parameters: int, strategy: int, trigger: int, side: int
 ) -> bool:
@@ -165,8 +168,8 @@ _decide = first_entry(ENTRIES, _judge)
 def evaluate(engine: int, symbol: int) -> int:
     """Compute the eight signals of a symbol and return whether an entry was decided.
 
-    Nothing is decided while the state is cold or, where books are required, while the book or the
-    best prices are not to be trusted.
+    Nothing is decided while the state is cold or in quarantine or, where books are required, while
+    the book or the best prices are not to be trusted.
     """
     state = symbol_state(engine, symbol)
     parameters = engine + PARAMETERS_OFFSET
@@ -177,6 +180,8 @@ def evaluate(engine: int, symbol: int) -> int:
     view.event_count += 1
     count(engine_at(engine).counters, EVALUATIONS, 1)
     evaluate_signals(state, parameters)
+    if view.quarantine != 0 and stays_quarantined(engine, state, parameters):
+        return 0
     if view.event_count < settings.warmup_events:
         return 0
     if settings.require_book != 0:
@@ -190,15 +195,18 @@ def evaluate(engine: int, symbol: int) -> int:
 def _take_trade(engine: int, event: int, symbol: int) -> int:
     source = event_at(event)
     state = symbol_state(engine, symbol)
-    quantity_lot = source.quantity_lot
-    if not _is_price(source.price_tick) or not 0 < quantity_lot <= QUANTITY_LOT_MAX:
-        return _refuse(engine)
+    parameters = engine + PARAMETERS_OFFSET
+    judged = judge_trade(state, parameters, source.price_tick)
+    if judged != SOUND:
+        return refuse(engine, state, judged)
+    if not 0 < source.quantity_lot <= QUANTITY_LOT_MAX:
+        return refuse(engine, state, QUANTITY)
     time_ms = accept_time(state, source.venue_ns)
     if time_ms == TIME_REFUSED:
-        return _refuse(engine)
-    parameters = engine + PARAMETERS_OFFSET
+        return refuse(engine, state, TIME)
     advance(state, parameters, time_ms)
-    observe_trade(state, parameters, source.price_tick, quantity_lot, source.flags & SIDE_ASK)
+    is_sell = source.flags & SIDE_ASK
+    observe_trade(state, parameters, source.price_tick, source.quantity_lot, is_sell)
     return 0 if source.flags & DELAYED else evaluate(engine, symbol)
 
 
@@ -206,24 +214,34 @@ def _take_trade(engine: int, event: int, symbol: int) -> int:
 def _take_best(engine: int, event: int, symbol: int) -> int:
     source = event_at(event)
     state = symbol_state(engine, symbol)
-    prices_ok = _is_price(source.price_tick) and source.price_tick < source.ask_tick
-    bid_ok = 0 < source.quantity_lot <= QUANTITY_LOT_MAX
-    ask_ok = 0 < source.ask_lot <= QUANTITY_LOT_MAX
-    if not (prices_ok and _is_price(source.ask_tick) and bid_ok and ask_ok):
+    parameters = engine + PARAMETERS_OFFSET
+    judged = judge_best(state, parameters, source.price_tick, source.ask_tick)
+    if judged == SOUND:
+        bid_ok = 0 < source.quantity_lot <= QUANTITY_LOT_MAX
+        if not bid_ok or not 0 < source.ask_lot <= QUANTITY_LOT_MAX:
+            judged = QUANTITY
+    if judged != SOUND:
         forget_best(state)
-        return _refuse(engine)
+        return refuse(engine, state, judged)
     time_ms = accept_time(state, source.venue_ns)
     if time_ms == TIME_REFUSED:
-        return _refuse(engine)
-    advance(state, engine + PARAMETERS_OFFSET, time_ms)
+        return refuse(engine, state, TIME)
+    advance(state, parameters, time_ms)
     observe_best(state, source.price_tick, source.quantity_lot, source.ask_tick, source.ask_lot)
     state_at(state).quote_ms = time_ms
     return 0 if source.flags & DELAYED else evaluate(engine, symbol)
 
 
 @kernel
+def _give_back(engine: int, symbol: int) -> None:
+    # The book cannot be right: trust it no more and ask for another.
+    withdraw_book(engine, symbol)
+    request_book(engine, symbol)
+
+
+@kernel
 def _settle_book(engine: int, symbol: int) -> bool:
-    # Returns whether the book is whole and uncrossed.
+    # Returns whether the book is whole, uncrossed and where the market is.
     book = symbol_book(engine, symbol)
     block = engine_at(engine).counters
     moved = book_at(book).recentres
@@ -231,11 +249,22 @@ def _settle_book(engine: int, symbol: int) -> bool:
     count(block, RECENTRES, book_at(book).recentres - moved)
     if result == CROSSED:
         count(block, CROSSED_BOOKS, 1)
-    if result == LOSSY or book_at(book).crossed_run >= CROSSED_RUN_MAX:
-        withdraw_book(engine, symbol)
-        request_book(engine, symbol)
+    if result == LOSSY:
+        _give_back(engine, symbol)
         return False
-    return result != CROSSED
+    state = symbol_state(engine, symbol)
+    if book_at(book).crossed_run >= CROSSED_RUN_MAX:
+        refuse(engine, state, CROSSED_BOOK)
+        _give_back(engine, symbol)
+        return False
+    if result == CROSSED:
+        return False
+    judged = judge_book(state, engine + PARAMETERS_OFFSET, best_tick(book, 0), best_tick(book, 1))
+    if judged != SOUND:
+        refuse(engine, state, judged)
+        _give_back(engine, symbol)
+        return False
+    return True
 
 
 @kernel
@@ -245,10 +274,10 @@ def _take_level(engine: int, event: int, symbol: int) -> int:
     control = book_at(book)
     if control.state == BOOK_INVALID:
         return 0
-    if not _is_price(source.price_tick) or not 0 <= source.quantity_lot <= QUANTITY_LOT_MAX:
-        withdraw_book(engine, symbol)
-        request_book(engine, symbol)
-        return _refuse(engine)
+    price_ok = is_price(source.price_tick)
+    if not price_ok or not 0 <= source.quantity_lot <= QUANTITY_LOT_MAX:
+        _give_back(engine, symbol)
+        return refuse(engine, symbol_state(engine, symbol), QUANTITY if price_ok else PRICE)
     lost = control.far_lost
     is_far = apply_level(book, source.flags & SIDE_ASK, source.price_tick, source.quantity_lot)
     if is_far:
@@ -266,7 +295,7 @@ def _take_level(engine: int, event: int, symbol: int) -> int:
     # A level counts for the book whatever its time; only the evaluation asks for it.
     time_ms = accept_time(state, source.venue_ns)
     if time_ms == TIME_REFUSED:
-        return _refuse(engine)
+        return refuse(engine, state, TIME)
     advance(state, parameters, time_ms)
     observe_depth(state, parameters, book)
     return evaluate(engine, symbol)
@@ -294,7 +323,7 @@ def take_event(engine: int, event: int) -> int:
     source = event_at(event)
     symbol = source.symbol
     if symbol >= engine_at(engine).symbol_count:
-        return _refuse(engine)
+        return refuse(engine, 0, UNKNOWN_SYMBOL)
     kind = source.kind
     if kind == LEVEL:
         return _take_level(engine, event, symbol)
@@ -312,7 +341,7 @@ def take_event(engine: int, event: int) -> int:
         withdraw_book(engine, symbol)
         forget_best(symbol_state(engine, symbol))
         return 0
-    return _refuse(engine)
+    return refuse(engine, symbol_state(engine, symbol), UNKNOWN_KIND)
 
 
 @kernel

@@ -18,7 +18,8 @@ from config.strategies import strategies_of
 from engine.book_layout import PRICE_TICK_MAX, QUANTITY_LOT_MAX
 from engine.parameters import configure
 from engine.reasoning import render
-from engine.state import ENGINE, prepare, state_size
+from engine.reasons import refusal_names
+from engine.state import ENGINE, SYMBOL_STATE, prepare, state_size, symbol_state_address
 from runtime import kernels as kernel_library
 from runtime.user_strategies import choose
 from shm import counters
@@ -85,6 +86,10 @@ class UltraScalpingEngine:
     Without best prices or a book the order-flow strategy stays silent: give them to `process_best`
     or `process_book`. Not safe for use from several threads at once.
 
+    Values that cannot be are errors. A price too far from the last ones, or a time far before them,
+    may be right: it is refused like in trading, the symbol enters nothing for a while, and
+    `quarantined` says so.
+
     Raises:
         ValueError: no symbol, too many, one twice, or a step that is not positive and finite.
         ChoiceError: there is no C compiler, and this process compiles other strategies already.
@@ -130,6 +135,17 @@ class UltraScalpingEngine:
         place = self._engine.counters + counters.offset(f"engine.{label}")
         return ctypes.c_int64.from_address(place).value
 
+    def quarantined(self, symbol: str) -> tuple[str, ...]:
+        """Return why a symbol enters nothing, e.g. ("jump",), or () when its input is sound.
+
+        See `engine.reasons.Refusal`; `counter("refused_jump")` and the like count the events.
+
+        Raises:
+            ValueError: an unknown symbol.
+        """
+        place = symbol_state_address(self._address, self._known(symbol))
+        return tuple(refusal_names(SYMBOL_STATE.at(place).quarantine))
+
     def process_tick(
         self,
         *,
@@ -153,6 +169,8 @@ class UltraScalpingEngine:
 
         Raises:
             ValueError: an unknown symbol, or a value that is not positive and finite.
+
+        None is also the answer to a tick that was refused; see `quarantined`.
         """
         flags = int(EventFlag.LAST) | (int(EventFlag.SIDE_ASK) if is_buyer_maker else 0)
         event = self._begin(symbol, EventKind.TRADE, flags, time_ns)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from engine.book import PAIR_SIZE, best_levels, best_tick, quantity_at
 from engine.book_flow import forget_depth_flow, observe_depth_flow
+from engine.quarantine import is_near
 from engine.rsi import open_bar
 from engine.state import PARAMETERS, SYMBOL_STATE, TRADE_RING
 from engine.venue_clock import BUCKET_MS, GRID_MASK
@@ -162,7 +163,11 @@ def observe_depth(state: int, parameters: int, book: int) -> None:
     if view.clock_ms - view.quote_ms >= QUOTE_SILENCE_MS:
         bid = best_tick(book, 0)
         ask = best_tick(book, 1)
-        observe_best(state, bid, quantity_at(book, 0, bid), ask, quantity_at(book, 1, ask))
+        if is_near(state, parameters, bid, ask):
+            observe_best(state, bid, quantity_at(book, 0, bid), ask, quantity_at(book, 1, ask))
+        else:
+            # A whole book, but no market: what was best a second ago is not known to be any more.
+            forget_best(state)
 
 
 @kernel

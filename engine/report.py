@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from engine.book_layout import BOOK, BOOK_BUILDING, BOOK_VALID
+from engine.reasons import refusal_names
 from engine.state import SYMBOL_STATE, book_address, symbol_state_address
 from runtime.report import print_report
 from shm.tables import read_symbol_name
@@ -29,6 +30,7 @@ def lines(memory: SharedMemory) -> list[str]:
         found.append(
             f"{read_symbol_name(memory.symbol(index))} "
             f"book={_BOOK_STATES.get(book.state, 'invalid')} "
-            f"best={state.bid_tick}/{state.ask_tick} scores=[{scores}]"
+            f"best={state.bid_tick}/{state.ask_tick} "
+            f"quarantine={','.join(refusal_names(state.quarantine)) or 'no'} scores=[{scores}]"
         )
     return found

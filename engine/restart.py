@@ -29,6 +29,7 @@ from engine.events import (
 )
 from engine.far_table import book_at
 from engine.inventory import undo_report
+from engine.quarantine import QUARANTINES_ENDED
 from engine.reasons import StartReason
 from engine.state import ENGINE
 from engine.wholeness import EMPTY, WHOLE, book_fault, state_fault
@@ -76,6 +77,8 @@ def end_event(engine: int) -> None:
 def make_cold(engine: int, symbol: int) -> None:
     """Forget all that is known of a symbol; its book is invalid, and still to be asked for."""
     begin_event(engine, symbol)
+    if state_at(symbol_state(engine, symbol)).quarantine != 0:
+        count(engine_at(engine).counters, QUARANTINES_ENDED, 1)
     zero_bytes(symbol_state(engine, symbol), STATE_SIZE)
     book = symbol_book(engine, symbol)
     # Not only cleared: a torn book may hold quantities that its bits do not know of.

@@ -59,6 +59,8 @@ PARAMETERS = Record(
         Field("use_volume_spikes", "i64", "0 or 1", "agent", "spikes confirm entries"),
         Field("require_book", "i64", "0 or 1", "agent", "no signal without a valid book"),
         Field("strategy_enabled", "i64", "0 or 1", "agent", "by Strategy", STRATEGY_COUNT_MAX),
+        Field("jump_max", "f64", "fraction", "agent", "a price further away is refused"),
+        Field("quarantine_ms", "i64", "ms", "agent", "without a refusal, before entries again"),
         Field("decay_1", "f64", "factor", "agent", "by dt & 255, row by τ", 3 * DECAY_ROWS),
         Field("decay_256", "f64", "factor", "agent", "by dt >> 8 & 255", 3 * DECAY_ROWS),
         Field("decay_65536", "f64", "factor", "agent", "by dt >> 16", 3 * DECAY_ROWS),
@@ -88,8 +90,19 @@ SYMBOL_STATE = Record(
     "symbol_state",
     "What the engine knows of one symbol: running means, short rings, scores, last decision.",
     [
-        # Clock and trades.
+        # Quarantine: stays when the state starts over.
+        Field(
+            "quarantine", "i64", "bits by Refusal", "engine", "why it enters nothing; 0 = it may"
+        ),
+        Field("sound_ms", "i64", "ms, venue", "engine", "clock at the last refusal; 0 = not known"),
+        Field("sound_events", "i64", "count", "engine", "evaluated since"),
+        # Clock, bounds and trades.
         Field("clock_ms", "i64", "ms, venue", "engine", "latest time seen; 0 = no event yet"),
+        Field("low_tick", "i64", "ticks", "engine", "below it a price may be a jump"),
+        Field("high_tick", "i64", "ticks", "engine", "above it a price may be a jump"),
+        Field("reference_tick", "i64", "ticks", "engine", "middle of these bounds; 0 = none yet"),
+        Field("jump_run", "i64", "count", "engine", "jumps in a row that agree with one another"),
+        Field("jump_tick", "i64", "ticks", "engine", "the first of them"),
         Field("late_count", "i64", "count", "engine", "events before the clock, taken at it"),
         Field("refused_run", "i64", "count", "engine", "events far before the clock, in a row"),
         Field("event_count", "i64", "count", "engine", "evaluated since the state was cold"),

@@ -17,6 +17,7 @@ from shm.views import view_of
 state_at = view_of(SYMBOL_STATE)
 parameters_at = view_of(PARAMETERS)
 STATE_SIZE = SYMBOL_STATE.size
+CLOCK_OFFSET = SYMBOL_STATE.offset("clock_ms")
 
 LATE_MS_MAX = 10_000
 REFUSED_RUN_MAX = 16
@@ -48,6 +49,15 @@ def decay(parameters: int, row: int, elapsed_ms: int) -> float:
 
 
 @kernel
+def start_over(state: int) -> None:
+    """Make a state cold; a quarantine stays, and is counted anew."""
+    zero_bytes(state + CLOCK_OFFSET, STATE_SIZE - CLOCK_OFFSET)
+    view = state_at(state)
+    view.sound_ms = 0
+    view.sound_events = 0
+
+
+@kernel
 def accept_time(state: int, venue_ns: int) -> int:
     """Return the time in ms at which an event is taken, or TIME_REFUSED.
 
@@ -64,7 +74,7 @@ def accept_time(state: int, venue_ns: int) -> int:
         view.refused_run += 1
         if view.refused_run < REFUSED_RUN_MAX:
             return TIME_REFUSED
-        zero_bytes(state, STATE_SIZE)
+        start_over(state)
         return time_ms
     view.refused_run = 0
     if late_ms > 0:

@@ -20,7 +20,8 @@ from engine.book_layout import (
 )
 from engine.far_table import book_at, find_slot, index_of, side_address, side_at
 from engine.observations import TRADE_MASK, state_at
-from engine.reasons import StartReason
+from engine.quarantine import is_price
+from engine.reasons import Refusal, StartReason
 from engine.state import BAR_RING, GRID_SIZE
 from engine.venue_clock import GRID_MASK
 from shm.compiled import kernel
@@ -36,6 +37,7 @@ BOOK = int(StartReason.BOOK)
 BOOK_LEVELS = int(StartReason.BOOK_LEVELS)
 BOOK_FAR = int(StartReason.BOOK_FAR)
 BOOK_BEST = int(StartReason.BOOK_BEST)
+QUARANTINE_END = 1 << len(Refusal)
 
 
 @kernel
@@ -50,8 +52,12 @@ def _is_share(value: float) -> bool:
 
 
 @kernel
-def _is_price(price_tick: int) -> bool:
-    return 0 < price_tick <= PRICE_TICK_MAX
+def _are_bounds_sound(state: int) -> bool:
+    view = state_at(state)
+    if view.reference_tick == 0:
+        return view.low_tick == 0 and view.high_tick == 0
+    inside = view.low_tick <= view.reference_tick <= view.high_tick
+    return inside and is_price(view.reference_tick) and view.low_tick >= 0
 
 
 @kernel
@@ -70,13 +76,13 @@ def _are_trades_sound(state: int) -> bool:
     means = view.ema_fast > 0.0 and view.ema_slow > 0.0
     if not (means and _is_sum(view.ema_fast) and _is_sum(view.ema_slow)):
         return False
-    if not _is_price(view.last_tick):
+    if not is_price(view.last_tick):
         return False
     for back in range(1, min(seen, 3) + 1):
-        if not _is_price(view.trade_tick[(view.trade_count - back) & TRADE_MASK]):
+        if not is_price(view.trade_tick[(view.trade_count - back) & TRADE_MASK]):
             return False
     for back in range(view.grid_count):
-        if not _is_price(view.grid_tick[(view.grid_bucket - back) & GRID_MASK]):
+        if not is_price(view.grid_tick[(view.grid_bucket - back) & GRID_MASK]):
             return False
     return True
 
@@ -89,11 +95,11 @@ def _are_bars_sound(state: int) -> bool:
         return False
     if not (_is_sum(view.gain_mean) and _is_sum(view.loss_mean)):
         return False
-    if view.bar_tick != 0 and not _is_price(view.bar_tick):
+    if view.bar_tick != 0 and not is_price(view.bar_tick):
         return False
     for back in range(1, min(view.bar_count, BAR_RING) + 1):
         place = (view.bar_count - back) & (BAR_RING - 1)
-        if not _is_price(view.bar_closes[place]) or not 0.0 <= view.bar_rsis[place] <= 100.0:
+        if not is_price(view.bar_closes[place]) or not 0.0 <= view.bar_rsis[place] <= 100.0:
             return False
     return True
 
@@ -148,7 +154,7 @@ def _is_far_table_sound(book: int, side: int) -> bool:
         if tick == 0:
             continue
         index = index_of(view.direction, base, tick)
-        if not _is_price(tick) or 0 <= index < WINDOW or entries == FAR_SLOTS - 1:
+        if not is_price(tick) or 0 <= index < WINDOW or entries == FAR_SLOTS - 1:
             return False
         if not 0 < view.far_lots[slot] <= QUANTITY_LOT_MAX:
             return False
@@ -206,6 +212,8 @@ def state_fault(state: int) -> int:
     """
     view = state_at(state)
     if min(view.clock_ms, view.event_count, view.refused_run, view.trade_count) < 0:
+        return CLOCK
+    if not 0 <= view.quarantine < QUARANTINE_END or not _are_bounds_sound(state):
         return CLOCK
     if not _are_trades_sound(state):
         return TRADES

@@ -80,6 +80,9 @@ def status_line(memory: SharedMemory, events_before: int, interval_s: float) -> 
         f"laps {counters.get('engine.laps') + counters.get('risk.laps')}",
         f"restarts {counters.get('supervisor.restarts')}",
     ]
+    waiting = counters.get("engine.quarantines") - counters.get("engine.quarantines_ended")
+    if waiting:
+        parts.append(f"in quarantine {waiting}")
     halted = halt_text(memory)
     return " | ".join(parts) + (f" | entries halted: {halted}" if halted else "")
 
@@ -206,6 +209,7 @@ def summary(
         # Unknown, not zero, when the executor did not get to compare.
         "orders_lost": counters.get("executor.orders_lost") if closed else None,
         "orders_duplicated": counters.get("executor.orders_duplicated") if closed else None,
+        "quarantines": counters.get("engine.quarantines"),
         "market_laps": counters.get("engine.laps") + counters.get("risk.laps"),
         # A comparison counts only when the executor made it to the end of its closing.
         "venue_matches_local": closed and bool(counters.get("executor.venue_matches")),

@@ -19,11 +19,19 @@ enum Kind { TRADE = KIND_TRADE, BEST = KIND_BEST, LEVEL = KIND_LEVEL, BEGIN = KI
 
 struct Counters {
     i64 events, evaluations, candidates, cooled, unconfirmed, far, recentres, overflow, crossed,
-        refused, invalidations, signals, requests;
+        refused, invalidations, signals, requests, quarantines, ended, quarantined;
+    i64 reasons[8];
+};
+
+// What stays when a state starts over.
+struct Quarantine {
+    i64 bits, sound_ms, sound_events;
 };
 
 struct Symbol {
-    i64 clock, late, refused_run, evaluated, trades, trade_tick[4], trade_ms[4], last;
+    Quarantine quarantine;
+    i64 clock, low, high, reference, jump_run, jump_tick;
+    i64 late, refused_run, evaluated, trades, trade_tick[4], trade_ms[4], last;
     double weight_60, variance_sum, buy, sell, fast, slow, ema_fast, ema_slow;
     i64 bucket, buckets, grid[64];
     i64 bar_second, bar_tick, bars, close;
@@ -59,12 +67,21 @@ struct Engine {
         return set.decay_1[first + (ms & 255)] * set.decay_256[first + ((ms >> 8) & 255)] *
                set.decay_65536[first + std::min<i64>(ms >> 16, 255)];
     }
+    static void start_over(Symbol& s) {
+        const Quarantine kept{s.quarantine.bits, 0, 0};
+        s = Symbol{};
+        s.quarantine = kept;
+    }
+    bool is_near(const Symbol& s, i64 low, i64 high) const {
+        const double reach = set.jump_max * s.reference;
+        return !s.reference || (s.reference - low <= reach && high - s.reference <= reach);
+    }
     i64 accept(Symbol& s, i64 venue_ns) {
         if (venue_ns <= 0) return -1;
         const i64 ms = venue_ns / 1'000'000, late = s.clock - ms;
         if (late > 10'000) {
             if (++s.refused_run < 16) return -1;
-            s = Symbol{};
+            start_over(s);
             return ms;
         }
         s.refused_run = 0;
@@ -201,7 +218,10 @@ struct Engine {
         if (!counts[0] || !counts[1]) return;
         s.has_imbalance = 1;
         s.imbalance = (pressure[0] - pressure[1]) / (pressure[0] + pressure[1]);
-        if (s.clock - s.quote_ms >= 1000)
+        if (s.clock - s.quote_ms < 1000) return;
+        if (!is_near(s, pairs[0][0].tick, pairs[1][0].tick))
+            s.bid = s.bid_lot = s.ask = s.ask_lot = 0;
+        else
             best(s, pairs[0][0].tick, pairs[0][0].lot, pairs[1][0].tick, pairs[1][0].lot);
     }
     void note(Symbol& s, int factor, double score) {

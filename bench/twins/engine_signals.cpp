@@ -130,12 +130,51 @@ bool evaluate(Symbol& s, const Book& book) {
     ++s.evaluated;
     ++counters.evaluations;
     evaluate_signals(s);
+    if (s.quarantine.bits && stays_quarantined(s)) return false;
     if (s.evaluated < set.warmup_events) return false;
     if (set.require_book && (book.state != book::VALID || book.crossed_run || !s.bid)) return false;
     return decide(s);
 }
-bool refuse() {
+enum Refusal { R_SYMBOL, R_KIND, R_PRICE, R_QUANTITY, R_CROSSED_BEST, R_CROSSED_BOOK, R_TIME, R_JUMP };
+
+bool refuse(Symbol* s, Refusal reason) {
     ++counters.refused;
+    ++counters.reasons[reason];
+    if (!s) return false;
+    counters.quarantines += !s->quarantine.bits;
+    s->quarantine = {s->quarantine.bits | 1 << reason, s->clock, 0};
+    return false;
+}
+bool stays_quarantined(Symbol& s) {
+    Quarantine& q = s.quarantine;
+    ++q.sound_events;
+    s.jump_run = 0;
+    if (!q.sound_ms) q.sound_ms = s.clock;
+    if (q.sound_events >= 16 && s.clock - q.sound_ms >= set.quarantine_ms) {
+        q.bits = 0;
+        ++counters.ended;
+        return false;
+    }
+    ++counters.quarantined;
+    return true;
+}
+void refer(Symbol& s, i64 tick) const {
+    const i64 half = i64(0.5 * set.jump_max * tick);
+    s.reference = tick, s.low = tick - half, s.high = tick + half;
+}
+bool jumps(Symbol& s, i64 low, i64 high) const {
+    const i64 middle = (low + high) >> 1;
+    if (is_near(s, low, high)) {
+        refer(s, middle);
+        return false;
+    }
+    if (!s.jump_run || std::abs(middle - s.jump_tick) > set.jump_max * s.jump_tick) {
+        s.jump_run = 0;
+        s.jump_tick = middle;
+    }
+    if (++s.jump_run < 16) return true;
+    start_over(s);
+    refer(s, middle);
     return false;
 }
 void withdraw(Symbol& s, Book& book) {
@@ -147,24 +186,38 @@ void withdraw(Symbol& s, Book& book) {
 static bool is_price(i64 tick) { return 0 < tick && tick <= PRICE_MAX; }
 static bool is_lot(i64 lot) { return 0 < lot && lot <= LOT_MAX; }
 
+void give_back(Symbol& s, Book& book) {
+    withdraw(s, book);
+    ++counters.requests;
+}
 bool settle(Symbol& s, Book& book) {
     const i64 moved = book.recentres;
     const auto result = book.settle();
     counters.recentres += book.recentres - moved;
     counters.crossed += result == book::CROSSED;
-    if (result == book::LOSSY || book.crossed_run >= 2) {
-        withdraw(s, book);
-        ++counters.requests;
+    if (result == book::LOSSY) {
+        give_back(s, book);
         return false;
     }
-    return result != book::CROSSED;
+    if (book.crossed_run >= 2) {
+        refuse(&s, R_CROSSED_BOOK);
+        give_back(s, book);
+        return false;
+    }
+    if (result == book::CROSSED) return false;
+    const i64 bid = book.sides[0].best, ask = book.sides[1].best;
+    if ((bid <= s.high && (ask >= s.low || !ask)) || !s.reference) return true;
+    const i64 odd = bid > s.high ? bid : ask;
+    if (!jumps(s, odd, odd)) return true;
+    refuse(&s, R_JUMP);
+    give_back(s, book);
+    return false;
 }
 bool take_level(Symbol& s, Book& book, const market_event& e) {
     if (book.state == book::INVALID) return false;
     if (!is_price(e.price_tick) || e.quantity_lot < 0 || e.quantity_lot > LOT_MAX) {
-        withdraw(s, book);
-        ++counters.requests;
-        return refuse();
+        give_back(s, book);
+        return refuse(&s, is_price(e.price_tick) ? R_QUANTITY : R_PRICE);
     }
     const i64 lost = book.far_lost;
     if (book.apply(e.flags & FLAG_ASK, e.price_tick, e.quantity_lot)) {
@@ -174,28 +227,35 @@ bool take_level(Symbol& s, Book& book, const market_event& e) {
     if (!(e.flags & FLAG_LAST) || book.state != book::VALID || !settle(s, book)) return false;
     if (!(e.flags & FLAG_DELAYED)) {
         const i64 ms = accept(s, e.venue_ns);
-        if (ms < 0) return refuse();
+        if (ms < 0) return refuse(&s, R_TIME);
         advance(s, ms);
     }
     depth(s, book);
     return !(e.flags & FLAG_DELAYED) && evaluate(s, book);
 }
 bool take(const market_event& e) {
-    if (e.symbol >= states.size()) return refuse();
+    if (e.symbol >= states.size()) return refuse(nullptr, R_SYMBOL);
     Symbol& s = states[e.symbol];
     Book& book = books[e.symbol];
     if (e.kind == LEVEL) return take_level(s, book, e);
     if (e.kind == BEST || e.kind == TRADE) {
         const bool is_best = e.kind == BEST;
-        bool fits = is_price(e.price_tick) && is_lot(e.quantity_lot);
-        if (is_best)
-            fits = fits && e.price_tick < e.ask_tick && is_price(e.ask_tick) && is_lot(e.ask_lot);
-        if (!fits) {
+        const i64 low = e.price_tick, high = is_best ? e.ask_tick : low;
+        int reason = -1;
+        if (!is_price(low) || !is_price(high))
+            reason = R_PRICE;
+        else if (is_best && low >= high)
+            reason = R_CROSSED_BEST;
+        else if ((low < s.low || high > s.high) && jumps(s, low, high))
+            reason = R_JUMP;
+        else if (!is_lot(e.quantity_lot) || (is_best && !is_lot(e.ask_lot)))
+            reason = R_QUANTITY;
+        if (reason >= 0) {
             if (is_best) s.bid = s.bid_lot = s.ask = s.ask_lot = 0;
-            return refuse();
+            return refuse(&s, Refusal(reason));
         }
         const i64 ms = accept(s, e.venue_ns);
-        if (ms < 0) return refuse();
+        if (ms < 0) return refuse(&s, R_TIME);
         advance(s, ms);
         if (is_best) {
             best(s, e.price_tick, e.quantity_lot, e.ask_tick, e.ask_lot);
@@ -217,7 +277,7 @@ bool take(const market_event& e) {
         withdraw(s, book);
         s.bid = s.bid_lot = s.ask = s.ask_lot = 0;
     } else {
-        return refuse();
+        return refuse(&s, R_KIND);
     }
     return false;
 }

@@ -52,9 +52,10 @@ def test_signals_speak_up_one_after_another() -> None:
 
 
 def test_three_trades_of_one_instant_are_a_trend_of_a_second() -> None:
-    bench = after([trade(0, 50_000), trade(5_000, 50_000), *(trade(5_000, p) for p in (1, 2, 4))])
+    rows = [trade(0, 100), trade(5_000, 100), *(trade(5_000, price) for price in (100, 102, 105))]
+    bench = after(rows)
     state = bench.state()
-    assert state.micro_trend == pytest.approx(3.0)
+    assert state.micro_trend == pytest.approx(0.05)
     assert math.isfinite(state.scores[int(Factor.MOMENTUM)])
     assert state.clock_ms % 1_000_000 == 5_000
 

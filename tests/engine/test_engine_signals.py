@@ -15,12 +15,13 @@ from hypothesis import strategies as st
 from config.loader import load
 from config.settings import Settings
 from engine import loop
-from shm.records import Factor
+from engine.reasons import Refusal
+from shm.records import EventKind, Factor
 from tests.naive import engine_recording as recording
 from tests.naive.engine_bench import Bench
 from tests.naive.engine_recording import as_events
 from tests.naive.engine_signals import NaiveSymbol
-from tests.naive.engine_stream import LAST, best, level, market, snapshot, trade
+from tests.naive.engine_stream import LAST, best, level, market, row, snapshot, trade
 
 SETTINGS = load(env_file=None, environ={})
 TOLERANCE = 1e-9
@@ -30,18 +31,18 @@ OTHERS = ("price_tick", "quantity_lot", "ask_tick", "ask_lot", "venue_ns", "kind
 def compare(events: np.ndarray, settings: Settings, every: int) -> tuple[int, float]:
     """Compare the scores after every so many evaluations; return how many, and the worst."""
     bench, twin = Bench(settings, 1), NaiveSymbol(settings)
-    done = evaluated = compared = 0
+    done = evaluations = compared = 0
     worst = 0.0
     rows = zip(*(events[name].tolist() for name in OTHERS), strict=True)
     for index, values in enumerate(rows):
         if not twin.take(dict(zip(OTHERS, values, strict=True))):
             continue
-        evaluated += 1
-        if evaluated % every:
+        evaluations += 1
+        if evaluations % every:
             continue
         bench.run(loop.engine_process_many, events[done : index + 1])
         done, compared, state = index + 1, compared + 1, bench.state()
-        assert state.event_count == evaluated
+        assert state.event_count == twin.evaluated
         for factor, wanted in zip(Factor, twin.scores(), strict=True):
             place = f"event {index}, {factor.name}"
             assert (state.known >> int(factor)) & 1 == (wanted is not None), place
@@ -122,6 +123,69 @@ def test_any_history_with_order_flow_of_five_levels(events: np.ndarray) -> None:
     compare(events, DEEP, 1)
 
 
+# Sound and unsound values in any order: what is refused, and what follows from the rest.
+odd_ticks = st.sampled_from((0, -1, 1, 5, 1_050_000, 1 << 40, (1 << 40) + 1, 1 << 62, -(1 << 62)))
+wild_ticks = st.one_of(prices, prices, st.integers(40_000, 62_000), odd_ticks)
+wild_lots = st.one_of(st.integers(1, 50), st.integers(1, 50), st.sampled_from((0, -1, 1 << 49)))
+wild_gaps = st.sampled_from(
+    (0, 1, 30, 250, 1_000, 5_001, 61_000, -7, -10_001, -500_000, -(1 << 50))
+)
+
+
+@st.composite
+def wild_histories(draw: Any) -> np.ndarray:
+    ms, rows = 0, snapshot(0, {49_990: 5, 49_980: 9}, {51_010: 3})
+    for _ in range(draw(st.integers(1, 60))):
+        gap = draw(wild_gaps)
+        ms += max(gap, 0)
+        at = ms + min(gap, 0)
+        tick, lot = draw(wild_ticks), draw(wild_lots)
+        kind = draw(st.integers(0, 9))
+        if kind == 0:
+            spread = draw(st.sampled_from((0, 1, 30, 300, -5, 9_000, 1_000_000)))
+            rows.append(best(at, tick, lot, tick + spread, draw(wild_lots)))
+        elif kind == 1:
+            rows += [trade(at, tick, lot, n & 1) for n in range(draw(st.sampled_from((1, 16, 40))))]
+        elif kind == 2:
+            rows.append(level(at, draw(st.integers(0, 1)), tick, lot, LAST))
+        elif kind == 3:
+            side, away = draw(st.integers(0, 1)), draw(st.integers(0, 9))
+            lot = draw(st.sampled_from((0, 1, 70)))
+            rows.append(level(at, side, 51_010 + away if side else 49_990 - away, lot, LAST))
+        elif kind == 4:
+            rows += snapshot(at, {49_990: 5, draw(prices): 2}, {51_010: 3})
+        elif kind == 5:
+            rows.append(row(draw(st.sampled_from((EventKind.INVALID, EventKind.TRADE))), at))
+        else:
+            rows.append(trade(at, draw(prices), draw(lots), draw(st.integers(0, 1))))
+    return as_events([(1, max(r[1], -(1 << 60)), *r[2:]) for r in rows])
+
+
+def compare_refusals(events: np.ndarray, settings: Settings, take: Any) -> NaiveSymbol:
+    """Compare the quarantine after each event; return the twin."""
+    bench, twin = Bench(settings, 1), NaiveSymbol(settings)
+    state = bench.state()
+    rows = zip(*(events[name].tolist() for name in OTHERS), strict=True)
+    for index, values in enumerate(rows):
+        twin.take(dict(zip(OTHERS, values, strict=True)))
+        bench.run(take, events[index : index + 1])
+        guard, place = twin.guard, f"event {index}: {values}"
+        assert state.quarantine == sum(1 << reason for reason in guard.reasons), place
+        assert state.reference_tick == guard.reference, place
+        assert state.clock_ms == guard.clock, place
+    for reason in Refusal:
+        assert bench.counter(f"refused_{reason.name.lower()}") == twin.guard.counts[reason]
+    assert bench.counter("refused") == sum(twin.guard.counts.values())
+    return twin
+
+
+@effort(max_examples=80, deadline=None)
+@given(wild_histories())
+def test_any_wild_history_equals_its_twin(events: np.ndarray) -> None:
+    compare_refusals(events, SETTINGS, loop.engine_process_many)
+    compare(events, SETTINGS, 1)
+
+
 extreme_ticks = st.one_of(st.integers(-2, 3), st.integers(1, 1 << 40), st.just(1 << 62))
 extreme_lots = st.one_of(st.integers(-2, 3), st.integers(1, 1 << 48), st.just(1 << 62))
 extreme_times = st.integers(-(1 << 40), 1 << 50)
@@ -155,7 +219,7 @@ def test_rsi_textbook() -> None:
     for bars in range(15, len(CLOSES) + 1):
         bench = Bench(SETTINGS, 1)
         rows = [trade(1_000 * n, price) for n, price in enumerate(CLOSES[:bars])]
-        bench.run(loop.engine_process_many, as_events([*rows, trade(1_000 * bars, 1)]))
+        bench.run(loop.engine_process_many, as_events([*rows, trade(1_000 * bars, CLOSES[0])]))
         assert bench.state().rsi == pytest.approx(INDEX[bars - 15], abs=0.15)
 
 
@@ -181,15 +245,16 @@ def test_divergence() -> None:
 
 
 def test_ema_textbook() -> None:
-    # Spans 3 and 4 have gains of 1/2 and 2/5: 10, 20, 40 gives 27.5, and 10 → 14 → 24.4.
+    # Spans 3 and 4 have gains of 1/2 and 2/5: 1010, 1020, 1040 gives 1027.5, and 1010 → 1014 →
+    # 1024.4.
     settings = load(
         env_file=None, environ={}, overrides=["signals.ema_fast=3", "signals.ema_slow=4"]
     )
     bench = Bench(settings, 1)
-    rows = [trade(1_000 * n, price) for n, price in enumerate((10, 20, 40))]
+    rows = [trade(1_000 * n, price) for n, price in enumerate((1010, 1020, 1040))]
     bench.run(loop.engine_process_many, as_events(rows))
-    assert bench.state().ema_fast == pytest.approx(27.5)
-    assert bench.state().ema_slow == pytest.approx(24.4)
+    assert bench.state().ema_fast == pytest.approx(1027.5)
+    assert bench.state().ema_slow == pytest.approx(1024.4)
     assert not bench.state().known >> Factor.EMA_CROSS & 1
 
 

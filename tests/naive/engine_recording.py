@@ -138,9 +138,13 @@ def chain(name: str, index: int = 0) -> np.ndarray:
 
 @cache
 def both() -> np.ndarray:
-    """Return BTCUSDT as symbol 0 and ETHUSDT as symbol 1, merged by time of receipt."""
+    """Return BTCUSDT as symbol 0 and ETHUSDT as symbol 1, merged by the time of publication.
+
+    Updates that waited for a snapshot carry the time of their receipt, and follow it.
+    """
     parts = [chain("BTCUSDT", 0), chain("ETHUSDT", 1)]
-    order = np.argsort(np.concatenate([part["origin_ns"] for part in parts]), kind="stable")
+    published = [np.maximum.accumulate(part["origin_ns"]) for part in parts]
+    order = np.argsort(np.concatenate(published), kind="stable")
     # Rows of bytes: numpy packs the fields of a structured type anew when it joins arrays.
     size = MARKET_EVENT.size
     raw = np.concatenate([part.view(np.uint8).reshape(-1, size) for part in parts])

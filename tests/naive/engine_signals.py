@@ -10,8 +10,10 @@ import math
 from itertools import pairwise
 from typing import Any
 
+from engine.reasons import Refusal
 from shm.records import EventFlag, EventKind, Factor
 from tests.naive.engine_book import NaiveBook
+from tests.naive.engine_quarantine import LOTS, PRICES, NaiveGuard
 
 
 def soft_sign(value: float) -> float:
@@ -38,46 +40,108 @@ class NaiveSymbol:
     def __init__(self, settings: Any) -> None:
         self.settings = settings
         self.book = NaiveBook()
-        self.now = 0
+        self.crossed_run = 0
+        self.guard = NaiveGuard(settings, self.forget)
+
+    def forget(self) -> None:
+        """Start over: the book alone stays."""
+        self.evaluated = 0
         self.trades: list[tuple[int, int, int, int]] = []  # ms, tick, lot, is_sell
         self.flows: list[tuple[int, float]] = []
+        # Time, bid, its lots, ask, its lots; a bid of 0 says that from then on they are unknown.
         self.quotes: list[tuple[int, int, int, int, int]] = []
         self.quote_ms = 0
         self.imbalance: float | None = None
         self.depths: list[tuple[list[tuple[int, int]], list[tuple[int, int]]] | None] = [None]
         self.depth_flows: list[tuple[int, list[int]]] = []
 
+    @property
+    def now(self) -> int:
+        return self.guard.clock
+
     def take(self, event: Any) -> bool:
         """Take an event in; return whether the signals are evaluated after it."""
-        kind = int(event["kind"])
-        completed = self.book.take(event)
-        delayed = int(event["flags"]) & EventFlag.DELAYED
-        if kind == EventKind.SNAPSHOT_BEGIN:
-            self.imbalance = None
-            self.depths.append(None)
-        if kind == EventKind.INVALID:
-            self.imbalance = None
-            self.depths.append(None)
-        if kind == EventKind.SNAPSHOT_END:
-            self._see_depth()
-        if kind in (EventKind.TRADE, EventKind.BEST) or (completed and not delayed):
-            self.now = max(self.now, int(event["venue_ns"]) // 1_000_000)
+        kind, delayed = int(event["kind"]), int(event["flags"]) & EventFlag.DELAYED
+        names = ("price_tick", "quantity_lot", "ask_tick", "ask_lot", "venue_ns")
+        tick, lot, ask, ask_lot, venue_ns = (int(event[name]) for name in names)
         if kind == EventKind.TRADE:
-            is_sell = int(event["flags"]) & EventFlag.SIDE_ASK
-            price, lot = int(event["price_tick"]), int(event["quantity_lot"])
-            self.trades.append((self.now, price, lot, is_sell))
+            taken = self.guard.prices(tick, tick, lot) and self.guard.time(venue_ns)
+            if taken:
+                is_sell = int(event["flags"]) & EventFlag.SIDE_ASK
+                self.trades.append((self.now, tick, lot, is_sell))
         elif kind == EventKind.BEST:
-            names = ("price_tick", "quantity_lot", "ask_tick", "ask_lot")
-            self._see_best(*(int(event[name]) for name in names))
-            self.quote_ms = self.now
-        elif completed:
-            self._see_depth()
+            taken = self.guard.prices(tick, ask, lot, ask_lot, is_best=True)
+            if not taken:
+                self._forget_best()
+            elif taken := self.guard.time(venue_ns):
+                self._see_best(tick, lot, ask, ask_lot)
+                self.quote_ms = self.now
+        elif kind == EventKind.LEVEL:
+            taken = self._take_level(event, tick, lot, venue_ns, bool(delayed))
         else:
+            taken = False
+            self._take_other(event, kind)
+        if not taken or delayed:
             return False
-        return not delayed
+        self.evaluated += 1
+        self.guard.evaluated()
+        return True
+
+    def _take_other(self, event: Any, kind: int) -> None:
+        self.book.take(event)
+        if kind == EventKind.SNAPSHOT_BEGIN:
+            self.crossed_run = 0
+            self._forget_depth()
+        elif kind == EventKind.SNAPSHOT_END:
+            if self.book.is_valid and self._settles():
+                self._see_depth()
+        elif kind == EventKind.INVALID:
+            self._forget_depth()
+            self._forget_best()
+        else:
+            self.guard.refuse(Refusal.KIND)
+
+    def _take_level(self, event: Any, tick: int, lot: int, venue_ns: int, delayed: bool) -> bool:
+        if not self.book.is_valid and not self.book.is_building:
+            return False
+        if tick not in PRICES or (lot and lot not in LOTS):
+            self.guard.refuse(Refusal.QUANTITY if tick in PRICES else Refusal.PRICE)
+            self._withdraw()
+            return False
+        if not self.book.take(event) or not self._settles():
+            return False
+        if not delayed and not self.guard.time(venue_ns):
+            return False
+        self._see_depth()
+        return True
+
+    def _settles(self) -> bool:
+        bid, ask = self.book.best(0), self.book.best(1)
+        if bid and ask and bid >= ask:
+            self.crossed_run += 1
+            if self.crossed_run >= 2:
+                self.guard.refuse(Refusal.CROSSED_BOOK)
+                self._withdraw()
+            return False
+        self.crossed_run = 0
+        if not self.guard.book(bid, ask):
+            self._withdraw()
+            return False
+        return True
+
+    def _withdraw(self) -> None:
+        self.book.is_valid = self.book.is_building = False
+        self._forget_depth()
+
+    def _forget_depth(self) -> None:
+        self.imbalance = None
+        self.depths.append(None)
+
+    def _forget_best(self) -> None:
+        self.quotes.append((self.now, 0, 0, 0, 0))
 
     def _see_best(self, bid: int, bid_lot: int, ask: int, ask_lot: int) -> None:
-        if self.quotes:
+        if self.quotes and self.quotes[-1][1]:
             _, bid_0, bid_lot_0, ask_0, ask_lot_0 = self.quotes[-1]
             flow = (bid_lot if bid >= bid_0 else 0) - (bid_lot_0 if bid <= bid_0 else 0)
             flow += (ask_lot_0 if ask >= ask_0 else 0) - (ask_lot if ask <= ask_0 else 0)
@@ -96,7 +160,10 @@ class NaiveSymbol:
         ask = sum((count - k) * lot for k, (_, lot) in enumerate(asks))
         self.imbalance = (bid - ask) / (bid + ask)
         if self.now - self.quote_ms >= 1000:
-            self._see_best(*bids[0], *asks[0])
+            if self.guard.is_near(bids[0][0], asks[0][0]):
+                self._see_best(*bids[0], *asks[0])
+            else:
+                self._forget_best()
 
     def _see_depth_flow(self) -> None:
         # Per level: what was there and is not any more, against what was not there and is now.
@@ -162,7 +229,7 @@ class NaiveSymbol:
                 pairs = [(t, e) for t, events in self.depth_flows for e in events]
                 gross = self._decayed([(t, abs(e)) for t, e in pairs], 5)
                 parts.append(self._decayed(pairs, 5) / (gross + 1))
-        elif self.flows:
+        elif sum(quote[1] > 0 for quote in self.quotes) > 1:
             gross = self._decayed([(t, abs(e)) for t, e in self.flows], 5)
             parts.append(self._decayed(self.flows, 5) / (gross + 1))
         return sum(parts) / len(parts) if parts else None
@@ -187,7 +254,7 @@ class NaiveSymbol:
     def book_imbalance(self) -> float | None:
         if self.imbalance is not None:
             return self.imbalance
-        if not self.quotes:
+        if not self.quotes or not self.quotes[-1][1]:
             return None
         _, _, bid, _, ask = self.quotes[-1]
         return (bid - ask) / (bid + ask)
@@ -237,14 +304,20 @@ class NaiveSymbol:
         return max(-1.0, min(1.0, score))
 
     def spread(self) -> float | None:
-        if not self.quotes:
+        if not self.quotes or not self.quotes[-1][1]:
             return None
-        stood = [(*quote, 0) for quote in self.quotes]
         ends = [quote[0] for quote in self.quotes[1:]] + [self.now]
-        pairs = []
-        for (start, bid, _, ask, *_), end in zip(stood, ends, strict=True):
-            weight = math.exp((end - self.now) / 60_000) - math.exp((start - self.now) / 60_000)
-            pairs.append((ask - bid, weight))
+        # Ages are in time that was observed: it stands still while the best prices are unknown.
+        stood = [
+            (ask - bid, end - start)
+            for (start, bid, _, ask, _), end in zip(self.quotes, ends, strict=True)
+            if bid
+        ]
+        pairs, age_ms = [], 0
+        for spread, length_ms in reversed(stood):
+            weight = math.exp(-age_ms / 60_000) - math.exp(-(age_ms + length_ms) / 60_000)
+            pairs.insert(0, (spread, weight))
+            age_ms += length_ms
         total = math.fsum(weight for _, weight in pairs)
         if total <= 0:
             return None

@@ -31,7 +31,12 @@ def naive_state_fault(state: Any) -> StartReason:
     """Return what is wrong first with a SYMBOL_STATE structure."""
     if any(n < 0 for n in (state.clock_ms, state.event_count, state.refused_run)):
         return StartReason.CLOCK
-    if state.trade_count < 0:
+    if state.trade_count < 0 or state.quarantine not in range(256):
+        return StartReason.CLOCK
+    bounds = (state.low_tick, state.reference_tick, state.high_tick)
+    if bounds != (0, 0, 0) and not (
+        list(bounds) == sorted(bounds) and _prices(bounds[1:2]) and bounds[0] >= 0
+    ):
         return StartReason.CLOCK
     seen = state.trade_count - state.break_trade
     counts = 0 <= state.break_trade <= state.trade_count and 0 <= state.grid_count <= 64
