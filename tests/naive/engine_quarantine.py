@@ -1,4 +1,4 @@
-"""What is refused of one symbol, and when its entries may go on: from the words of the documentation.
+"""What is refused of one symbol, and when its entries may go on, from the documentation.
 
 The twin of engine/quarantine.py and of the refusals in engine/events.py and venue_clock.py.
 """

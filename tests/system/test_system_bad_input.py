@@ -73,6 +73,32 @@ def dropped(memory: SharedMemory) -> int:
     return sum(memory.counters.get(label) for label in labels)
 
 
+def refuse_and_recover(
+    memory: SharedMemory, venue: OwnVenue, fault: dict[str, Any], label: str, reason: Refusal
+) -> None:
+    counters, symbol = memory.counters, Symbol(memory, 0)
+    state, during = symbol.state, []
+    before = counters.get(f"engine.{label}")
+    venue.fault(symbol="BTCUSDT", **fault)
+    wait_until(lambda: counters.get(f"engine.{label}") > before, 20.0, f"{fault}: {label}")
+    wait_until(lambda: state.quarantine >> reason & 1, 1.0, f"{fault}: quarantine")
+    decided = state.signal_ms
+
+    def ended() -> bool:
+        during.append(state.signal_ms)
+        return symbol.is_sound
+
+    wait_until(ended, 30.0, f"{fault}: sound again")
+    assert set(during[:-1]) <= {decided}, f"{fault}: an entry in quarantine"
+
+
+def drop_and_recover(memory: SharedMemory, venue: OwnVenue, fault: dict[str, Any]) -> None:
+    symbol, before = Symbol(memory, 0), dropped(memory)
+    venue.fault(symbol="BTCUSDT", **fault)
+    wait_until(lambda: dropped(memory) > before, 20.0, f"{fault}: counted")
+    wait_until(lambda: symbol.is_sound, 30.0, f"{fault}: sound again")
+
+
 def test_nothing_on_the_wire_is_wrong_in_silence(tmp_path: Path, start, venue: OwnVenue) -> None:
     pipeline: Pipeline = start(tmp_path, settings=(*venue.settings, *SETTINGS))
     memory = pipeline.attach()
@@ -80,25 +106,10 @@ def test_nothing_on_the_wire_is_wrong_in_silence(tmp_path: Path, start, venue: O
     state = symbol.state
     wait_until(lambda: symbol.is_sound and state.event_count > 50, 30.0, "BTCUSDT is warm")
     for fault, label, reason in READ:
-        before = counters.get(f"engine.{label}")
-        venue.fault(symbol="BTCUSDT", **fault)
-        wait_until(lambda: counters.get(f"engine.{label}") > before, 20.0, f"{fault}: {label}")
-        wait_until(lambda: state.quarantine >> reason & 1, 1.0, f"{fault}: quarantine")
-        decided = state.signal_ms
-        during = []
-
-        def ended() -> bool:
-            during.append(state.signal_ms)
-            return symbol.is_sound
-
-        wait_until(ended, 30.0, f"{fault}: sound again")
-        assert set(during[:-1]) <= {decided}, f"{fault}: an entry in quarantine"
+        refuse_and_recover(memory, venue, fault, label, reason)
         assert other.state.quarantine == 0, fault
     for fault in UNREADABLE:
-        before = dropped(memory)
-        venue.fault(symbol="BTCUSDT", **fault)
-        wait_until(lambda: dropped(memory) > before, 20.0, f"{fault}: counted")
-        wait_until(lambda: symbol.is_sound, 30.0, f"{fault}: sound again")
+        drop_and_recover(memory, venue, fault)
         assert other.state.quarantine == 0, fault
     assert counters.get("engine.quarantines") >= len(READ)
     assert counters.get("engine.quarantines") == counters.get("engine.quarantines_ended")
