@@ -70,12 +70,20 @@ def test_invented_market_is_the_same_each_time_and_leads_to_signals():
 @pytest.mark.parametrize("overrides", [(), ("signals.warmup_events=1", "signals.ema_slow=300")])
 def test_twin_gives_the_same_signals_byte_for_byte(tmp_path, overrides):
     twin = engine_twin.build(tmp_path)
-    events = invented(8_000).events
+    events = invented(16_000).events
     trades = np.flatnonzero(events["kind"] == int(EventKind.TRADE))
     events["venue_ns"][trades[200]] = 1  # refused
     events["price_tick"][trades[201]] = 0  # refused
     events["kind"][trades[202]] = int(EventKind.INVALID)
-    chosen = settings_of("performance.signal_cooldown_sec=0.0", *overrides)
+    events["price_tick"][trades[203]] *= 3  # a jump
+    part = events[len(events) // 2 : len(events) // 2 + 1_500]
+    part["price_tick"] *= 3  # a market that moved, believed after a run, and one that came back
+    part["ask_tick"][part["kind"] == int(EventKind.BEST)] *= 3
+    bests = np.flatnonzero(events["kind"] == int(EventKind.BEST))
+    events["ask_tick"][bests[200]] = 1  # crossed
+    events["ask_lot"][bests[201]] = -1
+    short = ("performance.signal_cooldown_sec=0.0", "signals.quarantine_s=0.2")
+    chosen = settings_of(*short, *overrides)
     memory = EngineMemory(chosen, 2, require_book=False)
     # Each symbol has limits of its own.
     first, second = (THRESHOLDS.at(thresholds_address(memory.address, n)) for n in range(2))
@@ -90,7 +98,8 @@ def test_twin_gives_the_same_signals_byte_for_byte(tmp_path, overrides):
     )
     assert twin("twin_evaluations")(handle) == memory.counter("evaluations")
     twin("twin_delete")(handle)
-    assert refused >= 2
+    assert refused >= 40
+    assert memory.counter("refused_jump") >= 30
     assert found * SIGNAL.size == len(wanted) > 10 * SIGNAL.size
     assert out[:found].tobytes() == wanted
 
