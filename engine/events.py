@@ -84,6 +84,8 @@ SIDE_ASK = int(EventFlag.SIDE_ASK)
 LAST = int(EventFlag.LAST)
 SNAPSHOT = int(EventFlag.SNAPSHOT)
 DELAYED = int(EventFlag.DELAYED)
+DROPPED = int(EventKind.DROPPED)
+UNREAD = int(Refusal.DROPPED)
 UNKNOWN_SYMBOL = int(Refusal.SYMBOL)
 UNKNOWN_KIND = int(Refusal.KIND)
 PRICE = int(Refusal.PRICE)
@@ -341,7 +343,8 @@ def take_event(engine: int, event: int) -> int:
         withdraw_book(engine, symbol)
         forget_best(symbol_state(engine, symbol))
         return 0
-    return refuse(engine, symbol_state(engine, symbol), UNKNOWN_KIND)
+    state = symbol_state(engine, symbol)
+    return refuse(engine, state, UNREAD if kind == DROPPED else UNKNOWN_KIND)
 
 
 @kernel

@@ -102,8 +102,9 @@ def _read_market(engine: int) -> int:
             break
         read += 1
         if found == LAPPED:
-            join_again(engine)
+            # First: killed in between, the successor is lapped again and does both.
             forget_quotes(engine)
+            join_again(engine)
             origin_ns = 0
             continue
         # Invariant: killed between the two marks, the successor makes this symbol cold and does

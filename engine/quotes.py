@@ -126,12 +126,14 @@ def feed_quotes(engine: int, event: int) -> None:
         return
     state = quoted + STATE_OFFSET
     kind = source.kind
+    known = state_at(engine_at(engine).symbol_states + source.symbol * STATE_SIZE)
     _begin_change(quoted)
-    if kind == INVALID:
+    if kind == INVALID or known.quarantine != 0:
+        # What was refused does not reach the estimates, and what stands is pulled meanwhile.
         forget_quote_book(state)
     elif kind in (TRADE, BEST):
         # The symbol's clock: what is late is taken at the present time, as in the signals.
-        clock_ms = state_at(engine_at(engine).symbol_states + source.symbol * STATE_SIZE).clock_ms
+        clock_ms = known.clock_ms
         parameters = quoted + PARAMETERS_OFFSET
         row = quoted_at(quoted)
         row.clock_ms = clock_ms

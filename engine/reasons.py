@@ -36,6 +36,7 @@ class Refusal(IntEnum):
     CROSSED_BOOK = 5  # the book stayed crossed, and was withdrawn
     TIME = 6  # none, or far before the symbol's clock
     JUMP = 7  # a price too far from the last sound ones
+    DROPPED = 8  # the feed could not read a message of the symbol
 
 
 def refusal_names(bits: int) -> list[str]:

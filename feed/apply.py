@@ -47,6 +47,7 @@ BEST = int(Kind.BEST)
 SNAPSHOT = int(Kind.SNAPSHOT)
 
 EVENT_TRADE = int(EventKind.TRADE)
+EVENT_DROPPED = int(EventKind.DROPPED)
 EVENT_BEST = int(EventKind.BEST)
 EVENT_BEGIN = int(EventKind.SNAPSHOT_BEGIN)
 EVENT_END = int(EventKind.SNAPSHOT_END)
@@ -215,6 +216,9 @@ def settle(feed: int, code: int, origin_ns: int) -> None:
         count(f.counters, COUNT_OVERFLOWS, 1)
     else:
         count(f.counters, COUNT_MALFORMED, 1)
+    # Readers that decide by what they know of the symbol are told that something is missing.
+    venue_ns = sync_at(row).venue_ns_last
+    write_single(feed, sync_at(row).symbol, EVENT_DROPPED, LAST, origin_ns, venue_ns, 0, 0, 0, 0)
     if m.kind == DEPTH:
         # What the update would have changed is not known: the book is withdrawn with it.
         invalidate(feed, row, REASON_OVERFLOW if code == OVERFLOW else REASON_MALFORMED)

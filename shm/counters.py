@@ -75,6 +75,7 @@ COUNTERS: tuple[Counter, ...] = (
     Counter("engine", "refused_crossed_book", "refused: the book stayed crossed"),
     Counter("engine", "refused_time", "refused: no time, or far before the symbol's clock"),
     Counter("engine", "refused_jump", "refused: a price too far from the last sound ones"),
+    Counter("engine", "refused_dropped", "messages that the feed could not read"),
     Counter("engine", "quarantines", "times a symbol was put into quarantine"),
     Counter("engine", "quarantines_ended", "times a symbol left it"),
     Counter("engine", "quarantined", "evaluations without a decision because of it"),

@@ -27,6 +27,7 @@ class EventKind(IntEnum):
     SNAPSHOT_END = 5  # the book is valid from here on
     INVALID = 6  # the book of this symbol is not to be trusted; quantity_lot = InvalidReason
     MARK = 7  # the venue's mark price, to the nearest tick; nothing else of the record is set
+    DROPPED = 8  # a message of this symbol could not be read; what it said is not known
 
 
 class EventFlag(IntFlag):

@@ -15,12 +15,12 @@ using book::Level;
 constexpr i64 PRICE_MAX = 1ll << 40, LOT_MAX = 1ll << 48;
 enum Factor { MOMENTUM, ACCELERATION, FLOW, SPIKE, IMBALANCE, CROSS, RSI, SPREAD, FACTORS };
 enum Kind { TRADE = KIND_TRADE, BEST = KIND_BEST, LEVEL = KIND_LEVEL, BEGIN = KIND_BEGIN,
-            END = KIND_END, WITHDRAWN = KIND_INVALID };
+            END = KIND_END, WITHDRAWN = KIND_INVALID, DROPPED = KIND_DROPPED };
 
 struct Counters {
     i64 events, evaluations, candidates, cooled, unconfirmed, far, recentres, overflow, crossed,
         refused, invalidations, signals, requests, quarantines, ended, quarantined;
-    i64 reasons[8];
+    i64 reasons[9];
 };
 
 // What stays when a state starts over.

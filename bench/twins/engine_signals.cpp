@@ -135,7 +135,7 @@ bool evaluate(Symbol& s, const Book& book) {
     if (set.require_book && (book.state != book::VALID || book.crossed_run || !s.bid)) return false;
     return decide(s);
 }
-enum Refusal { R_SYMBOL, R_KIND, R_PRICE, R_QUANTITY, R_CROSSED_BEST, R_CROSSED_BOOK, R_TIME, R_JUMP };
+enum Refusal { R_SYMBOL, R_KIND, R_PRICE, R_QUANTITY, R_CROSSED_BEST, R_CROSSED_BOOK, R_TIME, R_JUMP, R_DROPPED };
 
 bool refuse(Symbol* s, Refusal reason) {
     ++counters.refused;
@@ -277,7 +277,7 @@ bool take(const market_event& e) {
         withdraw(s, book);
         s.bid = s.bid_lot = s.ask = s.ask_lot = 0;
     } else {
-        return refuse(&s, R_KIND);
+        return refuse(&s, e.kind == DROPPED ? R_DROPPED : R_KIND);
     }
     return false;
 }

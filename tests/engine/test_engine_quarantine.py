@@ -26,7 +26,7 @@ from tests.engine.test_engine_face import SETTINGS as FACE_SETTINGS
 from tests.engine.test_engine_loop import SYMBOLS, Stage
 from tests.naive.engine_bench import Bench
 from tests.naive.engine_recording import Row, as_events
-from tests.naive.engine_stream import LAST, START_MS, best, level, market, snapshot, trade
+from tests.naive.engine_stream import LAST, START_MS, best, level, market, row, snapshot, trade
 
 ROOT = Path(__file__).resolve().parents[2]
 MILLION = 1_000_000
@@ -64,6 +64,7 @@ BAD: dict[str, tuple[list[Row], Refusal]] = {
     "a million ticks up": ([trade(20_000, 50_000 + MILLION)], Refusal.JUMP),
     "a jump down": ([trade(20_000, 1)], Refusal.JUMP),
     "unknown kind": ([(*trade(20_000, 50_000)[:7], 9, LAST)], Refusal.KIND),
+    "a message not read": ([row(EventKind.DROPPED, 20_000)], Refusal.DROPPED),
     "best of no price": ([best(20_000, 0, 1, 50_010, 1)], Refusal.PRICE),
     "best without quantity": ([best(20_000, 49_990, 0, 50_010, 1)], Refusal.QUANTITY),
     "locked best": ([best(20_000, 50_000, 1, 50_000, 1)], Refusal.CROSSED_BEST),

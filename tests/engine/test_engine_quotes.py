@@ -278,6 +278,22 @@ def test_a_fill_of_an_exit_moves_the_inventory_alone(stage: QuoteStage) -> None:
         assert quote.lot[0] >= before.lot[0]
 
 
+def test_bad_input_withdraws_both_quotes_and_does_not_reach_the_estimates(
+    stage: QuoteStage,
+) -> None:
+    stage.quote_until_both_stand()
+    clock = stage.quoted.clock_ms
+    stage.send(as_events([best(400_000, 20_001, 5, 19_999, 5)]))
+    stage.look()
+    (quote,) = stage.take_quotes()
+    assert quote.lot == quote.tick == [0, 0]
+    assert all(reasons & QuoteReason.BOOK_UNKNOWN for reasons in quote.reasons)
+    stage.send(as_events([best(400_001 + n, 19_999, 5, 20_001, 5) for n in range(5)]))
+    stage.look()
+    assert stage.take_quotes() == [], "in quarantine"
+    assert stage.quoted.clock_ms == clock
+
+
 def test_withdrawn_book_and_lap_withdraw_both_quotes() -> None:
     for lose in ("invalid", "lap"):
         stage = QuoteStage(market_queue=256)

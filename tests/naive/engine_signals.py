@@ -99,7 +99,7 @@ class NaiveSymbol:
             self._forget_depth()
             self._forget_best()
         else:
-            self.guard.refuse(Refusal.KIND)
+            self.guard.refuse(Refusal.DROPPED if kind == EventKind.DROPPED else Refusal.KIND)
 
     def _take_level(self, event: Any, tick: int, lot: int, venue_ns: int, delayed: bool) -> bool:
         if not self.book.is_valid and not self.book.is_building:

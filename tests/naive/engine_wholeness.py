@@ -16,7 +16,7 @@ from engine.book_layout import (
     SIDES_OFFSET,
     WINDOW,
 )
-from engine.reasons import StartReason
+from engine.reasons import Refusal, StartReason
 
 
 def _finite(*values: float) -> bool:
@@ -31,7 +31,7 @@ def naive_state_fault(state: Any) -> StartReason:
     """Return what is wrong first with a SYMBOL_STATE structure."""
     if any(n < 0 for n in (state.clock_ms, state.event_count, state.refused_run)):
         return StartReason.CLOCK
-    if state.trade_count < 0 or state.quarantine not in range(256):
+    if state.trade_count < 0 or state.quarantine not in range(1 << len(Refusal)):
         return StartReason.CLOCK
     bounds = (state.low_tick, state.reference_tick, state.high_tick)
     if bounds != (0, 0, 0) and not (
