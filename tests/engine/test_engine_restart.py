@@ -114,7 +114,7 @@ def test_the_torn_symbol_alone_is_silent_until_it_is_warm(symbol: int) -> None:
     assert reasons(plant)[symbol] == StartReason.TORN
     assert reasons(plant)[1 - symbol] == StartReason.WARM
     before = len(plant.signals())
-    plant.send(stamped(market(33, 1_000)[300:420]))
+    plant.send(stamped(market(24, 1_000)[700:820]))
     plant.look()
     found = plant.signals()[before:]
     assert found
@@ -241,7 +241,7 @@ def test_faults_of_states_are_those_of_the_twin() -> None:
     rng, plant = random.Random(5), warm(500)
     whole, state, place = plant.image(), plant.state(), symbol_state_address(plant.address, 0)
     found = set()
-    for _ in range(400):
+    for _ in range(1_500):
         plant.put_back(whole)
         spoilt_state(rng, state)
         wanted = naive_state_fault(state)

@@ -40,7 +40,7 @@ UNREADABLE: list[dict[str, Any]] = [
     {"name": "absurd_price", "value": value, "stream": stream}
     for value in ("zero", "negative", "nan", "huge")
     for stream in (TRADE, BEST, DEPTH)
-] + [{"name": "malformed", "shape": shape, "stream": TRADE} for shape in ("truncated", "binary")]
+] + [{"name": "malformed", "shape": "truncated", "stream": stream} for stream in (TRADE, DEPTH)]
 CASES = READ + [(fault, "refused_dropped", Refusal.DROPPED) for fault in UNREADABLE]
 
 
