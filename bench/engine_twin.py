@@ -23,6 +23,7 @@ CONSTANTS: dict[str, int] = {
     "KIND_BEGIN": EventKind.SNAPSHOT_BEGIN,
     "KIND_END": EventKind.SNAPSHOT_END,
     "KIND_INVALID": EventKind.INVALID,
+    "KIND_MARK": EventKind.MARK,
     "KIND_DROPPED": EventKind.DROPPED,
     "FLAG_ASK": EventFlag.SIDE_ASK,
     "FLAG_LAST": EventFlag.LAST,

@@ -84,6 +84,7 @@ SIDE_ASK = int(EventFlag.SIDE_ASK)
 LAST = int(EventFlag.LAST)
 SNAPSHOT = int(EventFlag.SNAPSHOT)
 DELAYED = int(EventFlag.DELAYED)
+MARK = int(EventKind.MARK)
 DROPPED = int(EventKind.DROPPED)
 UNREAD = int(Refusal.DROPPED)
 UNKNOWN_SYMBOL = int(Refusal.SYMBOL)
@@ -342,6 +343,8 @@ def take_event(engine: int, event: int) -> int:
     if kind == INVALID:
         withdraw_book(engine, symbol)
         forget_best(symbol_state(engine, symbol))
+        return 0
+    if kind == MARK:
         return 0
     state = symbol_state(engine, symbol)
     return refuse(engine, state, UNREAD if kind == DROPPED else UNKNOWN_KIND)

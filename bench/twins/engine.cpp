@@ -15,7 +15,8 @@ using book::Level;
 constexpr i64 PRICE_MAX = 1ll << 40, LOT_MAX = 1ll << 48;
 enum Factor { MOMENTUM, ACCELERATION, FLOW, SPIKE, IMBALANCE, CROSS, RSI, SPREAD, FACTORS };
 enum Kind { TRADE = KIND_TRADE, BEST = KIND_BEST, LEVEL = KIND_LEVEL, BEGIN = KIND_BEGIN,
-            END = KIND_END, WITHDRAWN = KIND_INVALID, DROPPED = KIND_DROPPED };
+            END = KIND_END, WITHDRAWN = KIND_INVALID, MARK = KIND_MARK,
+            DROPPED = KIND_DROPPED };
 
 struct Counters {
     i64 events, evaluations, candidates, cooled, unconfirmed, far, recentres, overflow, crossed,

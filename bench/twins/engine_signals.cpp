@@ -276,7 +276,7 @@ bool take(const market_event& e) {
     } else if (e.kind == WITHDRAWN) {
         withdraw(s, book);
         s.bid = s.bid_lot = s.ask = s.ask_lot = 0;
-    } else {
+    } else if (e.kind != MARK) {
         return refuse(&s, e.kind == DROPPED ? R_DROPPED : R_KIND);
     }
     return false;

@@ -155,7 +155,7 @@ def wild_histories(draw: Any) -> np.ndarray:
         elif kind == 4:
             rows += snapshot(at, {49_990: 5, draw(prices): 2}, {51_010: 3})
         elif kind == 5:
-            kinds = (EventKind.INVALID, EventKind.TRADE, EventKind.DROPPED)
+            kinds = (EventKind.INVALID, EventKind.TRADE, EventKind.MARK, EventKind.DROPPED)
             rows.append(row(draw(st.sampled_from(kinds)), at))
         else:
             rows.append(trade(at, draw(prices), draw(lots), draw(st.integers(0, 1))))

@@ -98,7 +98,7 @@ class NaiveSymbol:
         elif kind == EventKind.INVALID:
             self._forget_depth()
             self._forget_best()
-        else:
+        elif kind != EventKind.MARK:
             self.guard.refuse(Refusal.DROPPED if kind == EventKind.DROPPED else Refusal.KIND)
 
     def _take_level(self, event: Any, tick: int, lot: int, venue_ns: int, delayed: bool) -> bool:
