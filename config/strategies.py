@@ -37,6 +37,8 @@ S_MS = 1000
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,30}", re.ASCII)
 # Invariant: every strategy that may be listed has a code.
 assert BY_PATH[KEY].n_item_max == STRATEGY_COUNT_MAX - USER_STRATEGY_FIRST
+# What was read last, by the users' modules.
+_READ: dict[tuple[str, ...], dict[int, tuple[str, StrategyRow]]] = {}
 _WANTED = f"{VARIABLE} = StrategyRow(...) with keywords only"
 
 
@@ -66,17 +68,27 @@ def strategies_of(settings: Settings) -> dict[int, KnownStrategy]:
     No window is longer than `scalping.max_hold_time`.
 
     Raises:
-        ConfigError: a file was changed since the settings were checked, and is refused now.
+        ConfigError: as `read_rows`, where the settings were not checked in this process.
     """
     flat = settings.flat()
-    rows = read_rows(settings.signals.user_strategies)
+    rows = _rows_of(settings)
     return {code: _known(code, *entry, flat) for code, entry in rows.items()}
+
+
+def _rows_of(settings: Settings) -> dict[int, tuple[str, StrategyRow]]:
+    """Return the rows as they were when the settings were checked.
+
+    A stage that is started again during a run must trade by the rows that its kernels were compiled
+    from, whatever has become of the files since.
+    """
+    modules = tuple(settings.signals.user_strategies)
+    return _READ[modules] if modules in _READ else read_rows(modules)
 
 
 def strategy_names(settings: Settings) -> dict[int, str]:
     """Return the name of every strategy by code, NONE and market making included."""
     names = {int(strategy): strategy.name.lower() for strategy in Strategy}
-    rows = read_rows(settings.signals.user_strategies)
+    rows = _rows_of(settings)
     return names | {code: row.name for code, (_, row) in rows.items()}
 
 
@@ -87,7 +99,7 @@ def strategy_name(code: int, settings: Settings) -> str:
 
 def user_strategy_names(settings: Settings) -> tuple[str, ...]:
     """Return the names of the users' strategies in the order of their codes."""
-    rows = read_rows(settings.signals.user_strategies)
+    rows = _rows_of(settings)
     return tuple(row.name for code, (_, row) in rows.items() if code >= USER_STRATEGY_FIRST)
 
 
@@ -108,6 +120,7 @@ def read_rows(user_modules: Sequence[str]) -> dict[int, tuple[str, StrategyRow]]
             raise ConfigError(KEY, f"{module}: name={row.name!r} is that of {taken[row.name]}")
         taken[row.name] = module
         found[code] = (module, row)
+    _READ[tuple(user_modules)] = found
     return found
 
 
@@ -130,6 +143,10 @@ def read_row(module: str) -> StrategyRow:
     except (SyntaxError, ValueError) as error:
         line = getattr(error, "lineno", None)
         raise ConfigError(KEY, f"{module} is not Python: line {line}") from None
+    for node in ast.walk(tree):
+        if isinstance(node, (ast.Raise, ast.Assert, ast.Try)):
+            told = "a compiled kernel raises nothing and catches nothing"
+            raise ConfigError(KEY, f"{module} line {node.lineno}: {told}")
     values = _keywords(_call(tree, module), module)
     functions = {node.name for node in tree.body if isinstance(node, ast.FunctionDef)}
     kernel = values.pop("kernel")
@@ -142,6 +159,14 @@ def read_row(module: str) -> StrategyRow:
 
 
 def _call(tree: ast.Module, module: str) -> ast.Call:
+    bound = [
+        node
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Name) and node.id == VARIABLE and isinstance(node.ctx, ast.Store)
+    ]
+    if len(bound) > 1:
+        # The compiler would take the last one, this reader the first.
+        raise ConfigError(KEY, f"{module} line {bound[1].lineno}: {VARIABLE} is bound twice")
     for node in tree.body:
         is_named = isinstance(node, ast.Assign) and any(
             isinstance(target, ast.Name) and target.id == VARIABLE for target in node.targets

@@ -23,7 +23,7 @@ LOGGED_PER_CYCLE = 16
 TROUBLES = (
     *("laps", "crossed", "refused", "invalidations", "far_overflow", "ring_full"),
     *(f"refused_{reason.name.lower()}" for reason in Refusal),
-    *("quarantined", "quotes_full"),
+    *("quarantined", "quotes_full", "reports_missed"),
 )
 RINGS_WRITTEN = ("signals", "quotes")
 

@@ -44,6 +44,7 @@ SIGNALS_BUILT_IN = counters.offset("engine.signals_momentum") - 8 * int(Strategy
 SIGNALS_USER = counters.offset("engine.signals_user_1") - 8 * USER_STRATEGY_FIRST
 RING_FULL = counters.offset("engine.ring_full")
 REPORTS = counters.offset("engine.reports")
+REPORTS_MISSED = counters.offset("engine.reports_missed")
 
 # Events between two looks at the clock, and reports between two looks at the market.
 BATCH = 256
@@ -142,6 +143,7 @@ def _observe_reports(engine: int) -> int:
         capacity = ring_at(view.reports).mask + 1
         if found == LAPPED or behind > capacity - (capacity >> REPORT_MARGIN_SHIFT):
             view.reports_missed += 1
+            count(view.counters, REPORTS_MISSED, 1)
             view.report_position = newest(view.reports)
             continue
         note_quote_report(engine, report, note_report(engine, report))

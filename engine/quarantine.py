@@ -173,7 +173,8 @@ def judge_best(state: int, parameters: int, bid_tick: int, ask_tick: int) -> int
 def judge_book(state: int, parameters: int, bid_tick: int, ask_tick: int) -> int:
     """Return SOUND, or JUMP when a book's bids are far above, or its asks far below the market.
 
-    Without a reference nothing is: a book never makes one, its best prices may lie far apart.
+    Without a reference nothing is: a sound book never makes or moves one, its best prices may lie
+    far apart. Only a run of jumps that agree does.
 
     Args:
         state: address of SYMBOL_STATE; see `judge_jump`.
@@ -187,4 +188,6 @@ def judge_book(state: int, parameters: int, bid_tick: int, ask_tick: int) -> int
     if view.reference_tick == 0:
         return SOUND
     odd_tick = bid_tick if bid_tick > view.high_tick else ask_tick
+    if is_near(state, parameters, odd_tick, odd_tick):
+        return SOUND
     return judge_jump(state, parameters, odd_tick, odd_tick)

@@ -7,7 +7,11 @@ from typing import Any
 
 from config.quoted import quoted_symbols
 from engine.quoting_parameters import fill_quote_parameters
-from engine.quoting_state import PARAMETERS_OFFSET, QUOTE_PARAMETERS, QUOTED
+from engine.quoting_state import (
+    PARAMETERS_OFFSET,
+    QUOTE_PARAMETERS,
+    QUOTED,
+)
 from engine.state import SYMBOL_STATE, quoted_row_address, symbol_state_address
 from runtime.stage import StageContext
 
@@ -41,11 +45,17 @@ class QuotedSymbols:
         return QUOTED.at(quoted_row_address(self._address, self._count, place))
 
     def _take_over(self, place: int, index: int) -> None:
-        """Go on with what a killed predecessor knew of a symbol, unless it is torn."""
+        """Go on with what a killed predecessor knew of a symbol, unless it is torn.
+
+        Of a torn row nothing is believed: its quotes are withdrawn until they are decided anew.
+        """
         row = self._row(place)
         if row.changing:
             self._log.warning("quoting starts cold", symbol=self._context.symbols[index])
             ctypes.memset(ctypes.addressof(row), 0, QUOTED.size)
+        if self._context.restarted:
+            # A report may have been read and not have been noted; and risk hears of the successor.
+            row.dirty = row.pending = 1
         row.symbol = index
         if not self.parameters(place).quote_lot:
             self._unpriced.append((place, index))
@@ -66,8 +76,11 @@ class QuotedSymbols:
             price = 0.5 * (state.bid_tick + state.ask_tick) * symbol.tick_size
             made = QUOTE_PARAMETERS.new()
             fill_quote_parameters(made, self._context.settings, symbol, price)
-            target = self.parameters(place)
+            target, row = self.parameters(place), self._row(place)
+            # Invariant: killed in between, the row is torn, and is priced again.
+            row.changing = 1
             ctypes.memmove(ctypes.addressof(target), ctypes.addressof(made), QUOTE_PARAMETERS.size)
+            row.changing = 0
             self._tell(self._context.symbols[index], symbol, made, price)
 
     def _tell(self, name: str, symbol: Any, made: Any, price: float) -> None:

@@ -20,6 +20,7 @@ from engine.quote_volatility import quote_state_at
 from engine.quoting import TIME_MS_MAX, decide, forget_quote_book, note_fill, on_book, on_trade
 from engine.quoting_state import DECISION_OFFSET, PARAMETERS_OFFSET, QUOTED, STATE_OFFSET
 from engine.state import ENGINE, SYMBOL_STATE
+from engine.venue_clock import LATE_MS_MAX
 from runtime.clocks import mono_ns
 from runtime.waits import ring_doorbell
 from shm import counters
@@ -91,7 +92,9 @@ def _decide_at(engine: int, quoted: int, now_ms: int, origin_ns: int) -> None:
         forget_quote_book(state)
     # A late event is no reason to distrust the clock that a timer has moved on.
     estimates = quote_state_at(state)
-    row.now_ms = max(now_ms, max(estimates.clock_ms, estimates.decided_ms))
+    latest_ms = max(estimates.clock_ms, estimates.decided_ms)
+    # A time far ahead was a wrong one: `decide` forgets it after a run of times before it.
+    row.now_ms = latest_ms if now_ms < latest_ms <= now_ms + LATE_MS_MAX else now_ms
     decision = quoted + DECISION_OFFSET
     inventory_lot = view.inventories[row.symbol]
     decide(state, quoted + PARAMETERS_OFFSET, decision, row.now_ms, inventory_lot)
@@ -146,8 +149,12 @@ def feed_quotes(engine: int, event: int) -> None:
             bid_tick = source.price_tick
             on_book(state, parameters, clock_ms, bid_tick, lot, source.ask_tick, source.ask_lot)
     else:
-        _end_change(quoted)
-        return
+        row = quoted_at(quoted)
+        book = engine_at(engine).books + row.symbol * BOOK_SIZE
+        if book_at(book).state == BOOK_VALID or row.tick[0] + row.tick[1] == 0:
+            _end_change(quoted)
+            return
+        # The book was withdrawn over this event: what stands is pulled now, not at the next price.
     _decide_at(engine, quoted, quoted_at(quoted).clock_ms, source.origin_ns)
 
 
@@ -188,14 +195,15 @@ def venue_ms_at(quoted: int, now_ns: int) -> int:
 
 
 @kernel
-def _publish_quote(engine: int, quoted: int) -> None:
+def _publish_quote(engine: int, quoted: int) -> int:
+    # Returns 1, or 0 when the ring had no room.
     view = engine_at(engine)
     row = quoted_at(quoted)
     slot = claim(view.quotes)
     if slot == 0:
         # Still pending: it is tried again at the next look, as it then stands.
         count(view.counters, QUOTES_FULL, 1)
-        return
+        return 0
     view.quote_id += 1
     now_ns = mono_ns()
     made = decision_at(quoted + DECISION_OFFSET)
@@ -214,6 +222,7 @@ def _publish_quote(engine: int, quoted: int) -> None:
     row.pending = 0
     row.written_ns = now_ns
     count(view.counters, QUOTES, 1)
+    return 1
 
 
 @kernel
@@ -227,8 +236,7 @@ def tell_quotes(engine: int) -> None:
         if row.dirty != 0:
             _decide_at(engine, quoted, row.clock_ms, mono_ns())
         if row.pending != 0:
-            _publish_quote(engine, quoted)
-            told += 1
+            told += _publish_quote(engine, quoted)
     if told != 0 and view.risk_doorbell != 0:
         ring_doorbell(view.risk_doorbell)
 

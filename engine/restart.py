@@ -32,7 +32,7 @@ from engine.inventory import undo_report
 from engine.quarantine import QUARANTINES_ENDED
 from engine.reasons import StartReason
 from engine.state import ENGINE
-from engine.wholeness import EMPTY, WHOLE, book_fault, state_fault
+from engine.wholeness import EMPTY, QUARANTINE_END, WHOLE, book_fault, state_fault
 from runtime.clocks import mono_ns
 from shm import counters
 from shm.atomics import fence_release, store_relaxed, store_release
@@ -75,11 +75,19 @@ def end_event(engine: int) -> None:
 
 @kernel
 def make_cold(engine: int, symbol: int) -> None:
-    """Forget all that is known of a symbol; its book is invalid, and still to be asked for."""
+    """Forget all that is known of a symbol; its book is invalid, and still to be asked for.
+
+    A quarantine stays and is counted anew: nothing sound has been seen since. One whose bits cannot
+    be is over.
+    """
     begin_event(engine, symbol)
-    if state_at(symbol_state(engine, symbol)).quarantine != 0:
+    state = symbol_state(engine, symbol)
+    kept = state_at(state).quarantine
+    if not 0 <= kept < QUARANTINE_END:
+        kept = 0
         count(engine_at(engine).counters, QUARANTINES_ENDED, 1)
-    zero_bytes(symbol_state(engine, symbol), STATE_SIZE)
+    zero_bytes(state, STATE_SIZE)
+    state_at(state).quarantine = kept
     book = symbol_book(engine, symbol)
     # Not only cleared: a torn book may hold quantities that its bits do not know of.
     zero_bytes(book, BOOK_SIZE)

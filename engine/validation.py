@@ -71,9 +71,11 @@ def is_confirmed(state: int, thresholds: int, side: int) -> bool:
     """
     view = state_at(state)
     limits = thresholds_at(thresholds)
-    if view.score * side < limits.signal_threshold or view.score * side <= 0.0:
+    # Asked for what must hold, so that what is not a number confirms nothing.
+    strength = view.score * side
+    if not (strength >= limits.signal_threshold and strength > 0.0):
         return False
-    if view.confidence < limits.confidence_threshold:
+    if not view.confidence >= limits.confidence_threshold:
         return False
     return view.confirmations >= limits.min_confirmations
 

@@ -22,7 +22,7 @@ from engine.far_table import book_at, find_slot, index_of, side_address, side_at
 from engine.observations import TRADE_MASK, state_at
 from engine.quarantine import is_price
 from engine.reasons import Refusal, StartReason
-from engine.state import BAR_RING, GRID_SIZE
+from engine.state import BAR_RING, FLOW_LEVELS_MAX, GRID_SIZE
 from engine.venue_clock import GRID_MASK
 from shm.compiled import kernel
 from shm.memory import population_count, shift_left
@@ -44,6 +44,11 @@ QUARANTINE_END = 1 << len(Refusal)
 def _is_sum(value: float) -> bool:
     # Not a number fails every comparison.
     return value >= 0.0 and not math.isinf(value)
+
+
+@kernel
+def _is_finite(value: float) -> bool:
+    return abs(value) < math.inf
 
 
 @kernel
@@ -106,6 +111,7 @@ def _are_bars_sound(state: int) -> bool:
 
 @kernel
 def _are_quotes_sound(state: int) -> bool:
+    # Loop bound: FLOW_LEVELS_MAX.
     view = state_at(state)
     if not (_is_share(view.spread_weight) and _is_sum(view.spread_variance)):
         return False
@@ -113,6 +119,13 @@ def _are_quotes_sound(state: int) -> bool:
         return False
     if not -1.0 <= view.imbalance <= 1.0 or not -1.0 <= view.score <= 1.0:
         return False
+    if not _is_finite(view.spread_mean) or view.signal_ms < 0:
+        return False
+    if view.clock_ms > 0 and view.signal_ms > view.clock_ms:
+        return False
+    for level in range(FLOW_LEVELS_MAX):
+        if not (_is_finite(view.flow_lot[level]) and _is_sum(view.flow_gross_lot[level])):
+            return False
     if view.bid_tick == 0:
         return view.ask_tick == 0
     lots = min(view.bid_lot, view.ask_lot) > 0 and max(view.bid_lot, view.ask_lot) <= (

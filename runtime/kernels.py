@@ -105,6 +105,11 @@ def source_files(
         found.add(path)
         if name == REGISTRY_MODULE:
             waiting += strategies
+            for strategy in strategies:
+                # However a file imports those beside it, they count.
+                package, _, _ = strategy.rpartition(".")
+                beside = _source_file(strategy).parent.glob("*.py") if package else ()
+                waiting += [f"{package}.{path.stem}" for path in beside]
         for module, names, plain in _IMPORT.findall(path.read_text()):
             waiting.append(module or plain)
             waiting += [f"{module}.{name}" for name in _NAME.findall(names)]

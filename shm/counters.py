@@ -80,6 +80,7 @@ COUNTERS: tuple[Counter, ...] = (
     Counter("engine", "quarantines_ended", "times a symbol left it"),
     Counter("engine", "quarantined", "evaluations without a decision because of it"),
     Counter("engine", "reports", "reports observed"),
+    Counter("engine", "reports_missed", "times reports were overwritten before they were read"),
     Counter("engine", "invalidations", "books made invalid"),
     Counter("engine", "warm_symbols", "symbols that went on where a killed engine stopped"),
     Counter("engine", "cold_symbols", "symbols torn or not whole then, which began cold"),

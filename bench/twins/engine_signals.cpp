@@ -208,7 +208,7 @@ bool settle(Symbol& s, Book& book) {
     const i64 bid = book.sides[0].best, ask = book.sides[1].best;
     if ((bid <= s.high && (ask >= s.low || !ask)) || !s.reference) return true;
     const i64 odd = bid > s.high ? bid : ask;
-    if (!jumps(s, odd, odd)) return true;
+    if (is_near(s, odd, odd) || !jumps(s, odd, odd)) return true;
     refuse(&s, R_JUMP);
     give_back(s, book);
     return false;

@@ -218,7 +218,7 @@ SPOILT = """
     clock_ms event_count refused_run quarantine low_tick reference_tick trade_count break_trade
     weight_60 variance_sum buy_lot slow_lot ema_fast ema_slow grid_count bar_count rsi gain_mean
     bar_tick divergence bid_tick bid_lot ask_tick ask_lot ofi_lot ofi_gross_lot spread_weight
-    spread_variance imbalance score last_tick
+    spread_variance imbalance score last_tick spread_mean signal_ms
 """
 
 
@@ -232,6 +232,10 @@ def spoilt_state(rng: random.Random, state: Any) -> None:
         state.grid_tick[rng.randrange(64)] = rng.choice((0, -1, 5))
     if rng.random() < 0.3:
         state.trade_tick[rng.randrange(4)] = rng.choice((0, 7))
+    if rng.random() < 0.1:
+        state.flow_lot[rng.randrange(10)] = float("nan")
+    if rng.random() < 0.1:
+        state.flow_gross_lot[rng.randrange(10)] = rng.choice((float("inf"), -1.0, 3.0))
     if rng.random() < 0.3:
         state.bar_rsis[rng.randrange(32)] = rng.choice((101.0, 50.0))
 

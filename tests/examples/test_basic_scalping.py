@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -16,6 +17,8 @@ def test_basic_scalping_prints_its_signal() -> None:
         capture_output=True,
         text=True,
         check=True,
+        # Whatever the person's shell sets, the words are about the settings as they are shipped.
+        env={"PATH": os.environ["PATH"], "LANG": "C.UTF-8"},
     )
     *signals, last = done.stdout.splitlines()
     assert last == f"720 ticks, {len(signals)} signals"

@@ -93,7 +93,7 @@ class NaiveGuard:
         half = int(0.5 * self.limit * self.reference)
         odd = [bid] if bid > self.reference + half else []
         odd += [ask] if 0 < ask < self.reference - half else []
-        if odd and self.is_jump(odd[0], odd[0]):
+        if odd and not self.is_near(odd[0]) and self.is_jump(odd[0], odd[0]):
             self.refuse(Refusal.JUMP)
             return False
         return True

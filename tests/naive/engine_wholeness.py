@@ -62,6 +62,11 @@ def naive_state_fault(state: Any) -> StartReason:
     quotes = 0 <= state.spread_weight <= 1 and _finite(state.spread_variance, state.ofi_gross_lot)
     quotes = quotes and abs(state.ofi_lot) <= state.ofi_gross_lot + 1
     quotes = quotes and abs(state.imbalance) <= 1 and abs(state.score) <= 1
+    quotes = quotes and math.isfinite(state.spread_mean)
+    quotes = quotes and state.signal_ms >= 0
+    quotes = quotes and not 0 < state.clock_ms < state.signal_ms
+    quotes = quotes and all(math.isfinite(lot) for lot in state.flow_lot)
+    quotes = quotes and _finite(*state.flow_gross_lot)
     if state.bid_tick == 0:
         quotes = quotes and state.ask_tick == 0
     else:
