@@ -16,13 +16,22 @@ from executor.resolve import Resolver
 from executor.rest import Call
 from executor.venue import OrderState, PositionRow, VenueDataError, printable
 from runtime.stage import StageContext
-from shm.records import OrderStatus
+from shm.records import OrderStatus, OrderType, TimeInForce
 
 LOOKS_MAX = 6
 LOOK_PAUSE_NS = 50_000_000
 # Venue: a list of one symbol weighs 1 to 5, one of all symbols 40.
 NAMED_MAX = 10
 IN_FLIGHT = (OrderStatus.SENDING, OrderStatus.UNKNOWN, OrderStatus.PARTIALLY_FILLED)
+
+
+def rests_in_part(row: Any) -> bool:
+    """Return whether an order has been filled in part and may stand so for hours.
+
+    One that ends at once is still on its way then, and so is a stop that has triggered.
+    """
+    is_partial = row.status == OrderStatus.PARTIALLY_FILLED and row.type == OrderType.LIMIT
+    return is_partial and row.time_in_force in (TimeInForce.GTC, TimeInForce.GTX)
 
 
 @dataclass
@@ -77,7 +86,8 @@ class Comparing:
     def busy_symbols(self) -> set[int]:
         """Return the symbols with an order in flight, or with a change that is not reported yet."""
         table = self._ledger.table
-        busy = {table.slot_of(order_id).symbol for order_id in table.with_status(*IN_FLIGHT)}
+        rows = [table.slot_of(order_id) for order_id in table.with_status(*IN_FLIGHT)]
+        busy = {row.symbol for row in rows if not rests_in_part(row)}
         for change in self._ledger.backlog:
             row = table.find(change.order_id)
             busy.add(row.symbol if row is not None else change.symbol)

@@ -250,6 +250,11 @@ class Placing:
                 self._log.error("answer is malformed", order_id=order_id, error=str(error))
                 self._undecided(order_id, 0)
             return
+        if reply.code == venue.CODE_WOULD_TAKE:
+            # The price has moved while the order was on its way: what post-only is for.
+            self._counts.would_take.value += 1
+            self._refused(order_id, reply, False)
+            return
         self._log.warning(
             "order was not accepted",
             order_id=order_id,

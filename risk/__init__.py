@@ -1,9 +1,12 @@
 """Risk: positions, exits, sizing and limits. Nothing reaches the executor but through it.
 
 Reads the broadcast ring `market` (cursor 1, which holds nobody back) and the gated rings
-`signals` and `reports` (cursor 0); writes the gated ring `orders`, the position rows, and
+`signals`, `quotes` and `reports` (cursor 0); writes the gated ring `orders`, the position rows, and
 `open_position_count`, `risk_latch`, `realized_e8`, `fee_e8` and `unrealized_e8` of the
 control record. It alone decides what a position is: the sum of its fills.
+
+Of quoted symbols it keeps one order a side, as the engine wants it and the limits allow
+(quotes.py); their position is the inventory of those orders (inventory.py).
 
 What it drops: signals that a limit refuses (each has a reason and a counter, see limit_table.py),
 fills that were applied already, reports of orders that are not ours, and every price it knew when

@@ -7,6 +7,7 @@ import time
 
 from risk.parameters import wire
 from risk.state import CLEARED_SIZE, HEADER, TOTALS_OFFSET, TOTALS_SIZE
+from runtime.quote_status import quote_counts
 from runtime.stage import StageContext
 from shm.latch_table import MEANINGS, reason_of
 from shm.records import SYMBOL_COUNT_MAX
@@ -151,6 +152,9 @@ class Agent:
     def _report_status(self) -> None:
         get = self._memory.counters.get
         control = self._memory.control
+        counts = quote_counts(self._memory)
+        if counts is not None:
+            self._log.info("quotes", **counts)
         self._log.info(
             "status",
             positions=control.open_position_count,

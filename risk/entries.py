@@ -26,6 +26,7 @@ from risk.positions import (
     symbol_address,
     symbol_state_address,
 )
+from risk.quote_rows import is_quoted
 from risk.sizing import LOT_MAX, entry_quantity, notional_room, size_factor
 from risk.state import CONTEXT, ENTRY_CHECK, HEADER, PARAMETERS, SYMBOL_STATE
 from risk.throttle import is_latched, latch, repeat_key, repeats_within
@@ -115,6 +116,7 @@ def look_at_symbol(context: int, symbol: int, now_ns: int) -> None:
     check.mark_age_ns = now_ns - state.mark_ns
     check.position_state = position_at(position_address(context, symbol)).state
     check.in_flight_count = orders_in_flight(context, symbol)
+    check.quoted = 1 if is_quoted(context, symbol) else 0
 
 
 @kernel

@@ -21,8 +21,11 @@ from risk.positions import (
     symbol_address,
     symbol_state_address,
 )
+from risk.quote_rows import quoted_left_lot, quotes_address
+from risk.quote_state import QUOTES
 from risk.state import CONTEXT, ENTRY_CHECK, PARAMETERS, SYMBOL_STATE
 from shm.compiled import kernel
+from shm.records import Strategy
 from shm.tables import CONTROL, POSITION, SYMBOL
 from shm.views import view_of
 
@@ -33,6 +36,8 @@ parameters_at = view_of(PARAMETERS)
 position_at = view_of(POSITION)
 symbol_at = view_of(SYMBOL)
 symbol_state_at = view_of(SYMBOL_STATE)
+quotes_at = view_of(QUOTES)
+MARKET_MAKING = int(Strategy.MARKET_MAKING)
 
 
 @kernel
@@ -62,6 +67,15 @@ def _stop_distance(context: int, symbol: int, price: int) -> int:
 
 
 @kernel
+def _quotes_notional_e8(context: int, symbol: int) -> int:
+    """Return the notional of a symbol's quotes that stand, both sides: either may be filled."""
+    quotes = quotes_at(quotes_address(context, symbol))
+    value = symbol_at(symbol_address(context, symbol)).value_e8
+    bid = quoted_left_lot(context, symbol, 0) * quotes.tick[0]
+    return (bid + quoted_left_lot(context, symbol, 1) * quotes.tick[1]) * value
+
+
+@kernel
 def _add_position(context: int, symbol: int) -> None:
     """Add the notional and the risk of a symbol's position and entry to the check."""
     view = context_at(context)
@@ -80,6 +94,8 @@ def _add_position(context: int, symbol: int) -> None:
         notional += held
         check.net_notional_e8 += side_of(place) * held
         check.risk_e8 += left * _stop_distance(context, symbol, price) * value
+    if row.strategy == MARKET_MAKING:
+        notional += _quotes_notional_e8(context, symbol)
     check.gross_notional_e8 += notional
     if row.strategy == check.strategy:
         check.strategy_notional_e8 += notional

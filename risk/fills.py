@@ -8,14 +8,15 @@ from __future__ import annotations
 
 from risk.foreign import apply_foreign, is_foreign_fill
 from risk.guard import finish_stop, note_stop_status, revive_stop
+from risk.inventory import take_fill
 from risk.levels import clear_quiet
 from risk.positions import (
-    apply_fill,
     mark_to_market,
     position_address,
     settle_state,
     symbol_state_address,
 )
+from risk.quote_rows import finish_quote, note_quote_status, revive_quote
 from risk.retries import note_failed_exit
 from risk.state import CONTEXT, ISLAND_COUNT, ORDER_STATE, PARAMETERS, SYMBOL_STATE, Role
 from risk.undo import REPORT as REPORT_CHANGE
@@ -23,7 +24,7 @@ from risk.undo import begin_change, end_change, order_state_address
 from shm import counters
 from shm.compiled import kernel
 from shm.histograms import count
-from shm.records import REPORT, TERMINAL_STATUS_MIN, OrderReason, OrderStatus
+from shm.records import REPORT, TERMINAL_STATUS_MIN, OrderReason, OrderStatus, ReportFlag
 from shm.rings import advance
 from shm.tables import POSITION
 from shm.views import address_of, view_of
@@ -41,6 +42,8 @@ REJECTED = int(OrderStatus.REJECTED)
 NOT_SENT = int(OrderStatus.NOT_SENT)
 ENTRY = int(Role.ENTRY)
 RESTING_STOP = int(Role.STOP)
+QUOTE = int(Role.QUOTE)
+MAKER = int(ReportFlag.MAKER)
 PARTIAL = int(OrderReason.PARTIAL)
 PROTECTION = int(OrderReason.PROTECTION)
 REPORTS = counters.offset("risk.reports")
@@ -48,6 +51,9 @@ FILLS = counters.offset("risk.fills")
 EXIT_PROTECTION = counters.offset("risk.exit_protection")
 DUPLICATE_FILLS = counters.offset("risk.duplicate_fills")
 FOREIGN_FILLS = counters.offset("risk.foreign_fills")
+QUOTE_FILLS_BUY = counters.offset("risk.quote_fills_buy")
+QUOTE_FILLS_SELL = counters.offset("risk.quote_fills_sell")
+QUOTE_FILLS_MAKER = counters.offset("risk.quote_fills_maker")
 UNKNOWN_REPORTS = counters.offset("risk.unknown_reports")
 
 OLD = 0
@@ -124,7 +130,7 @@ def _apply_fill_of(context: int, order: int, report: int, now_ns: int) -> int:
     fee = view.fee_e8
     if new != view.fill_lot:
         fee = fee // view.fill_lot * new
-    apply_fill(context, order, new, new * view.fill_tick, fee, now_ns)
+    take_fill(context, order, new, new * view.fill_tick, fee, now_ns)
     record = order_state_at(order)
     row = position_at(position_address(context, record.symbol))
     if record.role == RESTING_STOP and row.position_id == record.position_id:
@@ -171,10 +177,14 @@ def finish_if_done(context: int, order: int, now_ns: int) -> None:
                 state.entry_left_lot = 0
         elif record.role == RESTING_STOP:
             finish_stop(context, order, now_ns)
+        elif record.role == QUOTE:
+            finish_quote(context, order, now_ns)
         else:
             _finish_exit(context, order, now_ns)
     elif record.role == RESTING_STOP and record.status < TERMINAL:
         note_stop_status(context, order)
+    elif record.role == QUOTE and record.status < TERMINAL:
+        note_quote_status(context, order)
     settle_state(context, record.symbol)
     mark_to_market(context, record.symbol)
 
@@ -189,6 +199,9 @@ def _revive(context: int, order: int) -> None:
     record.done = 0
     if record.role == RESTING_STOP:
         revive_stop(context, order)
+        return
+    if record.role == QUOTE:
+        revive_quote(context, order)
         return
     row = position_at(position_address(context, record.symbol))
     if row.position_id != record.position_id:
@@ -239,6 +252,14 @@ def find_order(context: int, report: int) -> int:
 
 
 @kernel
+def _count_quote_fill(block: int, report: int) -> None:
+    view = report_at(report)
+    count(block, QUOTE_FILLS_BUY if view.side > 0 else QUOTE_FILLS_SELL, 1)
+    if view.flags & MAKER:
+        count(block, QUOTE_FILLS_MAKER, 1)
+
+
+@kernel
 def take_report(context: int, report: int, now_ns: int) -> None:
     """Apply the report at the head of its ring and advance the ring: both or neither."""
     view = context_at(context)
@@ -263,6 +284,8 @@ def take_report(context: int, report: int, now_ns: int) -> None:
         count(view.counters, FOREIGN_FILLS, 1)
     elif result == APPLIED:
         count(view.counters, FILLS, 1)
+        if order_state_at(order).role == QUOTE:
+            _count_quote_fill(view.counters, report)
         if is_first and order_state_at(order).role == RESTING_STOP:
             count(view.counters, EXIT_PROTECTION, 1)
     elif result == OLD:

@@ -11,11 +11,14 @@ not count up was applied before. The net position is the venue's in any case. Wh
     adopt     it gets levels as one of ours and is managed
     reduce    it is closed
 
+In a quoted symbol all of it is inventory, whoever traded it.
+
 Loops: none.
 """
 
 from __future__ import annotations
 
+from risk.inventory import add_inventory
 from risk.positions import (
     add_fill,
     mark_to_market,
@@ -23,6 +26,7 @@ from risk.positions import (
     settle_state,
     symbol_state_address,
 )
+from risk.quote_rows import is_quoted
 from risk.state import CONTEXT, HEADER, PARAMETERS, SYMBOL_STATE, ForeignPolicy
 from risk.undo import POSITION_SIZE
 from shm.compiled import kernel
@@ -108,6 +112,14 @@ def apply_foreign(context: int, report: int, now_ns: int) -> bool:
     state = symbol_state_at(symbol_state_address(context, symbol))
     if source.trade_id <= state.foreign_trade_id:
         return False
+    if is_quoted(context, symbol):
+        value = source.fill_lot * source.fill_tick
+        side, fee_e8 = source.side, source.fee_e8
+        add_inventory(context, symbol, side, source.fill_lot, value, fee_e8, now_ns)
+        state.foreign_trade_id = source.trade_id
+        settle_state(context, symbol)
+        mark_to_market(context, symbol)
+        return True
     row = position_at(position_address(context, symbol))
     lots = source.fill_lot
     held = row.entry_lot - row.exit_lot

@@ -76,6 +76,7 @@ ENTRY_CHECK = Record(
         Field("signal_age_ns", "i64", "ns", "kernel", "of the event behind the signal"),
         Field("mark_tick", "i64", "ticks", "kernel", "mark price; 0 = unknown"),
         Field("mark_age_ns", "i64", "ns", "kernel", "of the mark price"),
+        Field("quoted", "i64", "0 or 1", "kernel", "the symbol belongs to market making"),
         Field("position_state", "i64", "PositionState", "kernel", "of the symbol"),
         Field("position_count", "i64", "count", "kernel", "not flat, over all symbols"),
         Field("in_flight_count", "i64", "count", "kernel", "orders of the symbol, before"),

@@ -34,25 +34,26 @@ class Refusal(IntEnum):
     STALE = 16
     LATE = 17
     NO_MARK = 18
-    DUPLICATE = 19
-    IN_FLIGHT = 20
-    POSITIONS = 21
-    RATE = 22
-    CORRELATION = 23
-    NO_EDGE = 24
-    COLLAR = 25
-    SIZE = 26
-    QUANTITY = 27
-    FILTER = 28
-    ORDER_NOTIONAL = 29
-    INVENTORY = 30
-    STRATEGY_NOTIONAL = 31
-    GROSS_NOTIONAL = 32
-    NET_NOTIONAL = 33
-    PORTFOLIO_RISK = 34
-    MARGIN = 35
-    REPEAT = 36
-    RING = 37
+    QUOTED = 19
+    DUPLICATE = 20
+    IN_FLIGHT = 21
+    POSITIONS = 22
+    RATE = 23
+    CORRELATION = 24
+    NO_EDGE = 25
+    COLLAR = 26
+    SIZE = 27
+    QUANTITY = 28
+    FILTER = 29
+    ORDER_NOTIONAL = 30
+    INVENTORY = 31
+    STRATEGY_NOTIONAL = 32
+    GROSS_NOTIONAL = 33
+    NET_NOTIONAL = 34
+    PORTFOLIO_RISK = 35
+    MARGIN = 36
+    REPEAT = 37
+    RING = 38
 
 
 # Up to here a limit needs no price and no size: those are worked out only for what passes.
@@ -94,6 +95,7 @@ LIMITS = (
     Limit(_R.STALE, "rejected_stale", "risk.max_stale_ms", "age of the symbol's last event"),
     Limit(_R.LATE, "rejected_late", "risk.max_stale_ms", "age of the signal"),
     Limit(_R.NO_MARK, "rejected_no_mark", "risk.max_mark_age_ms", "age of the mark price"),
+    Limit(_R.QUOTED, "rejected_quoted", "quoting.symbols", "the symbol belongs to market making"),
     Limit(_R.DUPLICATE, "rejected_duplicate", "", "the symbol has a position or an entry"),
     Limit(_R.IN_FLIGHT, "rejected_in_flight", "risk.max_symbol_orders", "orders of the symbol"),
     Limit(

@@ -35,6 +35,7 @@ NO_PRICE = int(Refusal.NO_PRICE)
 STALE = int(Refusal.STALE)
 LATE = int(Refusal.LATE)
 NO_MARK = int(Refusal.NO_MARK)
+QUOTED = int(Refusal.QUOTED)
 DUPLICATE = int(Refusal.DUPLICATE)
 IN_FLIGHT = int(Refusal.IN_FLIGHT)
 POSITIONS = int(Refusal.POSITIONS)
@@ -145,6 +146,8 @@ def refused_by_state(check: int, parameters: int) -> int:
     mark_is_known = view.mark_tick > 0 and not is_stale(view.mark_age_ns, settings.max_mark_age_ns)
     if settings.max_mark_age_ns > 0 and not mark_is_known:
         return NO_MARK
+    if view.quoted != 0:
+        return QUOTED
     if view.position_state != FLAT:
         return DUPLICATE
     if view.in_flight_count >= settings.max_symbol_orders:

@@ -1,7 +1,8 @@
 """The compiled half of the agent: rings in → positions, limits, exits → orders out, waiting.
 
 A look reads reports first (what is true), then prices (what must be closed), then signals (what may
-be opened). A look takes at most 256 records, after which the clock is read.
+be opened) and quotes (what is to stand). A look takes at most 256 records, after which the clock is
+read.
 """
 
 from __future__ import annotations
@@ -13,6 +14,8 @@ from risk.foreign import is_foreign_fill
 from risk.parameters import MARKET_READER
 from risk.positions import track_equity
 from risk.prices import take_event
+from risk.quote_rows import is_quoted
+from risk.quotes import step_all_quotes, step_quotes, take_quote
 from risk.recovery import recover
 from risk.settlement import settle_orders
 from risk.state import CONTEXT, PARAMETERS
@@ -24,7 +27,7 @@ from shm import counters
 from shm.atomics import load_relaxed, store_relaxed
 from shm.compiled import export, kernel
 from shm.histograms import count
-from shm.records import REPORT
+from shm.records import MARKET_EVENT, REPORT, EventKind
 from shm.rings import (
     EMPTY,
     LAPPED,
@@ -37,18 +40,24 @@ from shm.rings import (
     sequence_address,
     slot_address,
 )
+from shm.tables import CONTROL
 from shm.views import view_of
 
 context_at = view_of(CONTEXT)
 parameters_at = view_of(PARAMETERS)
 report_at = view_of(REPORT)
+event_at = view_of(MARKET_EVENT)
+control_at = view_of(CONTROL)
+
+INVALID = int(EventKind.INVALID)
 
 EVENTS = counters.offset("risk.events")
 LAPS = counters.offset("risk.laps")
 REPORTS_PER_LOOK = 64
 EVENTS_PER_LOOK = 128
-SIGNALS_PER_LOOK = 64
-assert REPORTS_PER_LOOK + EVENTS_PER_LOOK + SIGNALS_PER_LOOK <= 256
+SIGNALS_PER_LOOK = 32
+QUOTES_PER_LOOK = 32
+assert REPORTS_PER_LOOK + EVENTS_PER_LOOK + SIGNALS_PER_LOOK + QUOTES_PER_LOOK <= 256
 # Timers of positions are looked at this often while records flow.
 TIMERS_NS = 1_000_000
 
@@ -69,8 +78,21 @@ def _take_reports(context: int) -> int:
         if moves:
             track_equity(context, parameters_at(view.parameters).max_drawdown)
             watch_position(context, symbol, now, now)
+            if is_quoted(context, symbol):
+                step_quotes(context, symbol, now)
         taken += 1
     return taken
+
+
+@kernel
+def _withdraw_quotes(context: int) -> None:
+    """Withdraw quotes at once when the event just taken made the prices of its symbol unknown."""
+    view = context_at(context)
+    event = event_at(view.event)
+    if event.kind != INVALID or parameters_at(view.parameters).quoted_count == 0:
+        return
+    if event.symbol < control_at(view.control).symbol_count and is_quoted(context, event.symbol):
+        step_quotes(context, event.symbol, mono_ns())
 
 
 @kernel
@@ -88,9 +110,11 @@ def _take_events(context: int) -> int:
         if state == LAPPED:
             store_relaxed(head, rejoin(view.market, MARKET_READER))
             forget_prices(context)
+            step_all_quotes(context, mono_ns())
             count(view.counters, LAPS, 1)
             break
         take_event(context, view.event)
+        _withdraw_quotes(context)
         store_relaxed(head, place + 1)
         count(view.counters, EVENTS, 1)
     return taken
@@ -112,6 +136,21 @@ def _take_signals(context: int) -> int:
 
 
 @kernel
+def _take_quotes(context: int) -> int:
+    """Take over the quotes that the engine wants."""
+    view = context_at(context)
+    taken = 0
+    for _ in range(QUOTES_PER_LOOK):
+        quote = peek(view.quotes, 0)
+        if quote == 0:
+            break
+        take_quote(context, quote, mono_ns())
+        advance(view.quotes, 0)
+        taken += 1
+    return taken
+
+
+@kernel
 def _look(context: int) -> int:
     """Take one batch of each ring and wake the executor once; return the records taken."""
     view = context_at(context)
@@ -119,6 +158,7 @@ def _look(context: int) -> int:
     taken = _take_reports(context)
     taken += _take_events(context)
     taken += _take_signals(context)
+    taken += _take_quotes(context)
     if load_relaxed(view.orders + TAIL) != before:
         ring_doorbell(view.executor_doorbell)
     return taken
@@ -136,6 +176,9 @@ def _run_timers(context: int, now_ns: int) -> int:
     obey_rearm(context)
     observe_prices(context, now_ns)
     due = watch_all(context, now_ns)
+    quotes_due = step_all_quotes(context, now_ns)
+    if due == 0 or (quotes_due != 0 and quotes_due < due):
+        due = quotes_due
     if load_relaxed(view.orders + TAIL) != before:
         ring_doorbell(view.executor_doorbell)
     return due
@@ -143,9 +186,9 @@ def _run_timers(context: int, now_ns: int) -> int:
 
 @kernel
 def _nothing_waits(context: int) -> bool:
-    """Return whether all three rings are empty for this stage."""
+    """Return whether all four rings are empty for this stage."""
     view = context_at(context)
-    if peek(view.reports, 0) != 0 or peek(view.signals, 0) != 0:
+    if peek(view.reports, 0) != 0 or peek(view.signals, 0) != 0 or peek(view.quotes, 0) != 0:
         return False
     place = load_relaxed(head_address(view.market, MARKET_READER))
     slot = slot_address(view.market, place)

@@ -140,10 +140,18 @@ def open_order(context: int, slot: int, symbol: int, role: int, now_ns: int) -> 
 
 
 @kernel
+def note_message(context: int, now_ns: int) -> None:
+    """Count a message that is being written against the rate, within its change."""
+    view = context_at(context)
+    header = header_at(view.header)
+    stamps_at(view.stamps).order_ns[header.order_count & (STAMP_COUNT - 1)] = now_ns
+    header.order_count += 1
+
+
+@kernel
 def close_order(context: int, slot: int, read_ns: int) -> None:
     """Publish the filled slot: the commit of the change."""
     view = context_at(context)
-    header = header_at(view.header)
     order = order_at(slot)
     record = order_state_at(order_state_address(context, order.order_id))
     record.position_id = order.position_id
@@ -152,9 +160,7 @@ def close_order(context: int, slot: int, read_ns: int) -> None:
     record.side = order.side
     record.reason = order.reason
     order.strategy = position_at(position_address(context, order.symbol)).strategy
-    stamps = stamps_at(view.stamps)
-    stamps.order_ns[header.order_count & (STAMP_COUNT - 1)] = order.written_ns
-    header.order_count += 1
+    note_message(context, order.written_ns)
     settle_state(context, order.symbol)
     publish(view.orders, slot)
     end_change(context)

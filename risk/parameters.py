@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import ctypes
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from config.quoted import quoted_symbols
 from config.settings import Settings
 from config.strategies import strategies_of
 from risk.limit_table import LIMITS
@@ -17,6 +19,7 @@ from risk.state import (
     GUARDS_OFFSET,
     ORDERS_OFFSET,
     PARAMETERS,
+    QUOTES_OFFSET,
     REPEATS_OFFSET,
     STAMPS_OFFSET,
     SYMBOLS_OFFSET,
@@ -28,7 +31,7 @@ from risk.state import (
 from shm import counters
 from shm.latch_table import LatchReason
 from shm.records import MARKET_EVENT, STRATEGY_COUNT_MAX, Strategy
-from shm.tables import HaltReason
+from shm.tables import HaltReason, read_symbol_name
 from shm.topology import MARKET_CURSOR, SharedMemory
 
 # Which cursor of the market ring is risk's.
@@ -77,6 +80,8 @@ def parameters_of(settings: Settings) -> Any:
     made.max_stale_ns = risk.max_stale_ms * MS_NS
     made.foreign_policy = int(ForeignPolicy[risk.foreign_policy.upper()])
     made.time_to_live_ns = risk.order_time_to_live_ms * MS_NS
+    made.max_inventory_e8 = _e8(settings.quoting.max_inventory_usd)
+    made.quote_lease_ns = settings.quoting.lease_ms * MS_NS
     _fill_limits(made, settings)
     _fill_strategies(made, settings)
     for limit in LIMITS:
@@ -141,6 +146,15 @@ def _fill_strategies(made: Any, settings: Settings) -> None:
         made.hold_ns_max[code] = known.hold_ms_max * MS_NS
 
 
+def fill_quoted(made: Any, settings: Settings, names: Sequence[str]) -> None:
+    """Set which symbols belong to market making; `names` are those of the symbol table."""
+    for place, name in enumerate(quoted_symbols(settings, names)):
+        made.quoted_symbols[place] = index = names.index(name)
+        made.quoted[index] = 1
+        made.quoted_count = place + 1
+        made.strategy_enabled[Strategy.MARKET_MAKING] = 1
+
+
 @dataclass
 class Wiring:
     """The context for the kernels and the private memory it points to, kept alive together."""
@@ -158,9 +172,11 @@ class Wiring:
 def wire(memory: SharedMemory, settings: Settings, wait_address: int) -> Wiring:
     """Return the addresses of everything risk's kernels touch."""
     parameters = parameters_of(settings)
+    rows = [memory.symbol(index) for index in range(memory.control.symbol_count)]
+    fill_quoted(parameters, settings, [read_symbol_name(row) for row in rows])
     decision, check, event = DECISION.new(), ENTRY_CHECK.new(), MARKET_EVENT.new()
     context = CONTEXT.new()
-    for name in ("market", "signals", "orders", "reports"):
+    for name in ("market", "signals", "quotes", "orders", "reports"):
         setattr(context, name, memory.ring(name))
     context.control = memory.control_address
     context.symbols = memory.symbol_address(0)
@@ -176,6 +192,7 @@ def wire(memory: SharedMemory, settings: Settings, wait_address: int) -> Wiring:
     context.order_states = state + ORDERS_OFFSET
     context.undo = state + UNDO_OFFSET
     context.trades = state + TRADES_OFFSET
+    context.quote_rows = state + QUOTES_OFFSET
     context.repeats = state + REPEATS_OFFSET
     context.correlation = state + CORRELATION_OFFSET
     context.parameters = ctypes.addressof(parameters)

@@ -7,6 +7,7 @@ never rounded: it stays value / lots. Loops: none.
 from __future__ import annotations
 
 from risk.levels import set_levels
+from risk.quote_rows import quotes_live
 from risk.state import CONTEXT, HEADER, ORDER_STATE, PARAMETERS, SYMBOL_STATE, Role
 from risk.trades import note_trade
 from risk.undo import POSITION_SIZE, SYMBOL_STATE_SIZE
@@ -16,6 +17,7 @@ from shm.compiled import kernel
 from shm.histograms import count
 from shm.latch_table import LatchReason
 from shm.latches import forget_voided_risk_latch, risk_latch_held, trip_risk_latch
+from shm.records import Strategy
 from shm.tables import CONTROL, POSITION, SYMBOL, PositionOwner, PositionState
 from shm.views import address_of, view_of
 
@@ -38,6 +40,7 @@ MANAGED = int(PositionOwner.MANAGED)
 LEFT_ALONE = int(PositionOwner.LEFT_ALONE)
 DRAWDOWN = int(LatchReason.DRAWDOWN)
 DAILY_LOSS = int(LatchReason.DAILY_LOSS)
+MARKET_MAKING = int(Strategy.MARKET_MAKING)
 ROUND_TRIPS = counters.offset("risk.round_trips")
 
 
@@ -261,6 +264,9 @@ def settle_state(context: int, symbol: int) -> None:
         row.state = ENTERING
     elif row.entry_lot != row.exit_lot:
         row.state = OPEN
+    elif quotes_live(context, symbol):
+        # They may open a position at any time, and count as one.
+        row.state = ENTERING
     else:
         row.state = FLAT
     if row.state == before:
@@ -273,7 +279,8 @@ def settle_state(context: int, symbol: int) -> None:
         state.want_close = 0
         state.retry_count = 0
         state.retry_ns = 0
-        if row.entry_lot > 0:
+        # Inventory has counted its round trip when it came to zero, quotes standing or not.
+        if row.entry_lot > 0 and row.strategy != MARKET_MAKING:
             row.round_trips += 1
             note_trade(context, symbol)
             count(view.counters, ROUND_TRIPS, 1)

@@ -17,6 +17,8 @@ from risk.positions import (
     settle_state,
     symbol_state_address,
 )
+from risk.quote_rows import is_quoted
+from risk.quotes import forget_wanted
 from risk.settlement import ROW_SIZE
 from risk.state import CONTEXT, HEADER, SYMBOL_STATE
 from risk.undo import take_back
@@ -58,7 +60,8 @@ def is_sum_of_fills(position: int) -> bool:
         return False
     if (row.exit_lot == 0) != (row.exit_value == 0):
         return False
-    return row.state == FLAT or row.side == 1 or row.side == -1
+    # Quotes that stand have no side before the first fill.
+    return row.state == FLAT or row.entry_lot == 0 or row.side == 1 or row.side == -1
 
 
 @kernel
@@ -120,7 +123,8 @@ def check_positions(context: int) -> int:
         clear_quiet(position)
         if not is_sum_of_fills(position):
             wrong += 1
-            if not rebuild_position(context, position):
+            # Orders that stand for days outlive their rows: inventory cannot be made of those.
+            if is_quoted(context, symbol) or not rebuild_position(context, position):
                 header_at(view.header).untrusted = 1
         settle_state(context, symbol)
     # The sums over symbols are taken anew: they are not one symbol's to repair.
@@ -156,4 +160,5 @@ def recover(context: int) -> int:
     found = recover_tail(context_at(context).orders)
     taken_back = take_back(context)
     repair_counters(context)
+    forget_wanted(context)
     return (1 if found > 0 else 0) | taken_back << 1 | check_positions(context) << 8

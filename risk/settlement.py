@@ -11,8 +11,11 @@ from __future__ import annotations
 
 from risk.fills import TERMINAL, finish_if_done
 from risk.guard import guard_address
-from risk.positions import FLAT, apply_fill, position_address, symbol_state_address
-from risk.state import CONTEXT, GUARD, ORDER_STATE, SYMBOL_STATE
+from risk.inventory import take_fill
+from risk.positions import FLAT, position_address, symbol_state_address
+from risk.quote_rows import quotes_address
+from risk.quote_state import QUOTES
+from risk.state import CONTEXT, GUARD, ORDER_STATE, PARAMETERS, SYMBOL_STATE
 from risk.undo import LOCAL, begin_change, end_change, order_state_address
 from shm import counters
 from shm.atomics import fence_acquire, load_acquire
@@ -30,6 +33,8 @@ symbol_state_at = view_of(SYMBOL_STATE)
 order_state_at = view_of(ORDER_STATE)
 order_row_at = view_of(ORDER_ROW)
 guard_at = view_of(GUARD)
+quotes_at = view_of(QUOTES)
+parameters_at = view_of(PARAMETERS)
 
 ROW_SIZE = ORDER_ROW.size
 NOT_SENT = int(OrderStatus.NOT_SENT)
@@ -53,7 +58,7 @@ def _take_over(context: int, order: int, row: int, now_ns: int) -> None:
     missing = source.filled_lot - record.filled_lot
     if missing > 0:
         value = source.filled_value - record.filled_value
-        apply_fill(context, order, missing, value, source.fee_e8 - record.fee_e8, now_ns)
+        take_fill(context, order, missing, value, source.fee_e8 - record.fee_e8, now_ns)
         record.contiguous_lot = source.filled_lot
         record.island_count = 0
     record.stated_lot = record.filled_lot
@@ -95,9 +100,22 @@ def settle_order(context: int, order_id: int, now_ns: int) -> int:
 
 
 @kernel
+def _settle_quotes(context: int, symbol: int, now_ns: int) -> int:
+    view = quotes_at(quotes_address(context, symbol))
+    settled = 0
+    for place in range(2):
+        if view.order_id[place] != 0:
+            settled += settle_order(context, view.order_id[place], now_ns)
+        if view.stray_order_id[place] != 0:
+            settled += settle_order(context, view.stray_order_id[place], now_ns)
+    return settled
+
+
+@kernel
 def settle_orders(context: int, now_ns: int) -> int:
     """Look at every order in flight; return how many were decided. Loop bound: symbol_count."""
     view = context_at(context)
+    settings = parameters_at(view.parameters)
     settled = 0
     for symbol in range(control_at(view.control).symbol_count):
         guard = guard_at(guard_address(context, symbol))
@@ -108,6 +126,8 @@ def settle_orders(context: int, now_ns: int) -> int:
         row = position_at(position_address(context, symbol))
         if row.state == FLAT:
             continue
+        if settings.quoted[symbol] != 0:
+            settled += _settle_quotes(context, symbol, now_ns)
         state = symbol_state_at(symbol_state_address(context, symbol))
         if state.entry_live != 0:
             settled += settle_order(context, row.entry_order_id, now_ns)

@@ -13,6 +13,7 @@ from enum import IntEnum
 from config.settings import Settings
 from risk.limit_state import CORRELATION, CORRELATION_CLEARED, REPEATS, TRADES
 from risk.limit_state import ENTRY_CHECK as ENTRY_CHECK  # all layouts are found in this module
+from risk.quote_state import QUOTE_ORDERS_MAX, QUOTED_COUNT_MAX, QUOTES
 from shm.fields import Field, Record
 from shm.records import STRATEGY_COUNT_MAX, SYMBOL_COUNT_MAX
 from shm.tables import CONTROL, POSITION
@@ -23,7 +24,9 @@ STAMP_COUNT = 512
 ORDER_COUNT = 1024
 # An entry, an exit, an exit in doubt, a resting stop, and one that turned up after all.
 ORDERS_IN_FLIGHT_MAX = 5
-assert ORDER_COUNT > ORDERS_IN_FLIGHT_MAX * SYMBOL_COUNT_MAX, "a free row is always found"
+assert (
+    ORDER_COUNT > ORDERS_IN_FLIGHT_MAX * SYMBOL_COUNT_MAX + QUOTE_ORDERS_MAX * QUOTED_COUNT_MAX
+), "a free row is always found"
 # Fills that arrived ahead of an earlier one of the same order.
 ISLAND_COUNT = 8
 REFUSAL_COUNT_MAX = 64
@@ -35,6 +38,7 @@ class Role(IntEnum):
     ENTRY = 1
     EXIT = 2
     STOP = 3  # an exit that rests at the venue until its trigger is reached
+    QUOTE = 4  # one side of market making: entry or exit, as the net position has it
 
 
 class GuardState(IntEnum):
@@ -180,7 +184,7 @@ ORDER_STATE = Record(
         Field("island_start", "i64", "lots", "risk", "first lot of each", ISLAND_COUNT),
         Field("island_end", "i64", "lots", "risk", "lot after the last of each", ISLAND_COUNT),
         Field("symbol", "i64", "index", "risk", "row of the symbol table"),
-        Field("role", "i64", "Role", "risk", "entry, exit or resting stop"),
+        Field("role", "i64", "Role", "risk", "entry, exit, resting stop or quote"),
         Field("side", "i64", "+1, -1", "risk", "direction"),
         Field("reason", "i64", "OrderReason", "risk", "why it was written"),
         Field("status", "i64", "OrderStatus", "risk", "the last one reported"),
@@ -207,6 +211,7 @@ UNDO = Record(
         Field("position", "u8", "bytes", "risk", "copy", POSITION.size, align=64),
         Field("symbol_state", "u8", "bytes", "risk", "copy", SYMBOL_STATE.size, align=64),
         Field("guard", "u8", "bytes", "risk", "copy", GUARD.size, align=64),
+        Field("quotes", "u8", "bytes", "risk", "copy", QUOTES.size, align=64),
         Field("order", "u8", "bytes", "risk", "copy", ORDER_STATE.size, align=64),
         Field("strategy", "i64", "Strategy", "risk", "whose row of TRADES is saved"),
         Field("trades", "u8", "bytes", "risk", "copy", TRADES.size, align=64),
@@ -220,7 +225,8 @@ ORDERS_OFFSET = GUARDS_OFFSET + GUARD.size * SYMBOL_COUNT_MAX
 UNDO_OFFSET = ORDERS_OFFSET + ORDER_STATE.size * ORDER_COUNT
 TRADES_OFFSET = UNDO_OFFSET + UNDO.size
 REPEATS_OFFSET = TRADES_OFFSET + TRADES.size * STRATEGY_COUNT_MAX
-CORRELATION_OFFSET = REPEATS_OFFSET + REPEATS.size * SYMBOL_COUNT_MAX
+QUOTES_OFFSET = REPEATS_OFFSET + REPEATS.size * SYMBOL_COUNT_MAX
+CORRELATION_OFFSET = QUOTES_OFFSET + QUOTES.size * SYMBOL_COUNT_MAX
 # What a fresh start sets to zero; what lies behind is written before it is read.
 CLEARED_SIZE = CORRELATION_OFFSET + CORRELATION_CLEARED
 
@@ -292,6 +298,11 @@ PARAMETERS = Record(
         Field("entries_per_s", "i64", "orders/s", "agent", "entries stop here, exits go on"),
         Field("time_to_live_ns", "i64", "ns", "agent", "of an entry order"),
         Field("foreign_policy", "i64", "ForeignPolicy", "agent", "positions of others"),
+        Field("max_inventory_e8", "i64", "1e-8 quote", "agent", "of one symbol's quotes"),
+        Field("quote_lease_ns", "i64", "ns", "agent", "without a word of the engine"),
+        Field("quoted_count", "i64", "count", "agent", "symbols quoted"),
+        Field("quoted_symbols", "i64", "index", "agent", "these", QUOTED_COUNT_MAX),
+        Field("quoted", "i64", "0 or 1", "agent", "by symbol", SYMBOL_COUNT_MAX),
         Field("strategy_enabled", "i64", "0 or 1", "agent", "by Strategy", STRATEGY_COUNT_MAX),
         Field("hold_ns_min", "i64", "ns", "agent", "by Strategy", STRATEGY_COUNT_MAX),
         Field("hold_ns_max", "i64", "ns", "agent", "by Strategy", STRATEGY_COUNT_MAX),
@@ -322,6 +333,7 @@ CONTEXT = Record(
         for name, meaning in (
             ("market", "ring"),
             ("signals", "ring"),
+            ("quotes", "ring"),
             ("orders", "ring"),
             ("reports", "ring"),
             ("control", "control record"),
@@ -337,6 +349,7 @@ CONTEXT = Record(
             ("order_states", "ORDER_STATE rows"),
             ("undo", "UNDO"),
             ("trades", "TRADES rows, by Strategy"),
+            ("quote_rows", "QUOTES rows, by symbol"),
             ("repeats", "REPEATS rows, by symbol"),
             ("correlation", "CORRELATION"),
             ("parameters", "PARAMETERS"),

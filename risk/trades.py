@@ -11,7 +11,7 @@ from risk.state import CONTEXT, HEADER, PARAMETERS, SYMBOL_STATE, TRADES
 from risk.undo import POSITION_SIZE, SYMBOL_STATE_SIZE, TRADES_SIZE
 from runtime.clocks import mono_ns
 from shm.compiled import kernel
-from shm.records import STRATEGY_COUNT_MAX
+from shm.records import STRATEGY_COUNT_MAX, Strategy
 from shm.tables import POSITION, SYMBOL
 from shm.views import view_of
 
@@ -25,6 +25,7 @@ trades_at = view_of(TRADES)
 
 SYMBOL_SIZE = SYMBOL.size
 PPB = 1e9
+MARKET_MAKING = int(Strategy.MARKET_MAKING)
 # What `kelly_share` returns while there are too few trades to know.
 UNKNOWN_EDGE = -1.0
 
@@ -54,10 +55,12 @@ def note_trade(context: int, symbol: int) -> None:
     if result > 0:
         trades.win_count += 1
         trades.win_ppb += share
-        header.loss_streak = 0
+        if row.strategy != MARKET_MAKING:
+            header.loss_streak = 0
         return
     trades.loss_ppb -= share
-    if result < 0:
+    # Inventory comes back to zero often: its losses in a row say nothing about entries.
+    if result < 0 and row.strategy != MARKET_MAKING:
         header.loss_streak += 1
         if settings.max_losses > 0 and header.loss_streak >= settings.max_losses:
             header.loss_streak = 0

@@ -12,6 +12,7 @@ between two of its instructions, so the order of the compiler is all that has to
 
 from __future__ import annotations
 
+from risk.quote_state import QUOTES
 from risk.state import (
     CONTEXT,
     GUARD,
@@ -47,12 +48,14 @@ TOTALS_COPY = UNDO.offset("totals")
 POSITION_COPY = UNDO.offset("position")
 SYMBOL_COPY = UNDO.offset("symbol_state")
 GUARD_COPY = UNDO.offset("guard")
+QUOTES_COPY = UNDO.offset("quotes")
 ORDER_COPY = UNDO.offset("order")
 TRADES_COPY = UNDO.offset("trades")
 HEADER_SIZE = HEADER.size
 POSITION_SIZE = POSITION.size
 SYMBOL_STATE_SIZE = SYMBOL_STATE.size
 GUARD_SIZE = GUARD.size
+QUOTES_SIZE = QUOTES.size
 ORDER_STATE_SIZE = ORDER_STATE.size
 TRADES_SIZE = TRADES.size
 STRATEGY_LAST = int(STRATEGY_COUNT_MAX) - 1
@@ -89,6 +92,7 @@ def begin_change(context: int, kind: int, symbol: int, order_id: int) -> None:
     place = view.symbol_states + symbol * SYMBOL_STATE_SIZE
     copy_bytes(undo + SYMBOL_COPY, place, SYMBOL_STATE_SIZE)
     copy_bytes(undo + GUARD_COPY, view.guards + symbol * GUARD_SIZE, GUARD_SIZE)
+    copy_bytes(undo + QUOTES_COPY, view.quote_rows + symbol * QUOTES_SIZE, QUOTES_SIZE)
     copy_bytes(undo + ORDER_COPY, order_state_address(context, order_id), ORDER_STATE_SIZE)
     # The trade that a change may close is of the strategy that the position has now.
     strategy = position_at(view.positions + symbol * POSITION_SIZE).strategy
@@ -138,6 +142,7 @@ def take_back(context: int) -> int:
         place = view.symbol_states + symbol * SYMBOL_STATE_SIZE
         copy_bytes(place, undo + SYMBOL_COPY, SYMBOL_STATE_SIZE)
         copy_bytes(view.guards + symbol * GUARD_SIZE, undo + GUARD_COPY, GUARD_SIZE)
+        copy_bytes(view.quote_rows + symbol * QUOTES_SIZE, undo + QUOTES_COPY, QUOTES_SIZE)
         order = order_state_address(context, record.order_id)
         copy_bytes(order, undo + ORDER_COPY, ORDER_STATE_SIZE)
         trades = view.trades + record.strategy * TRADES_SIZE

@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from runtime.quote_status import quote_counts, quote_text
 from runtime.wait_layout import WaitStrategy
 from shm.counters import COUNTERS
 from shm.latch_table import held as latches
@@ -83,6 +84,8 @@ def status_line(memory: SharedMemory, events_before: int, interval_s: float) -> 
     waiting = counters.get("engine.quarantines") - counters.get("engine.quarantines_ended")
     if waiting:
         parts.append(f"in quarantine {waiting}")
+    if quotes := quote_text(memory):
+        parts.insert(5, quotes)
     halted = halt_text(memory)
     return " | ".join(parts) + (f" | entries halted: {halted}" if halted else "")
 
@@ -201,6 +204,7 @@ def summary(
         "orders": counters.get("executor.sent"),
         "fills": counters.get("executor.fills"),
         "round_trips": counters.get("risk.round_trips"),
+        "quotes": quote_counts(memory),
         "exits": {kind: counters.get(f"risk.exit_{kind}") for kind in exits},
         "open_positions": control.open_position_count,
         "pnl_after_fees": round((control.realized_e8 - control.fee_e8) * E8, 8),

@@ -47,6 +47,7 @@ def findings(check: dict[str, float], limits: dict[str, float]) -> dict[str, boo
         "STALE": not 0 <= check["price_age_ns"] <= stale_ns,
         "LATE": not 0 <= check["signal_age_ns"] <= stale_ns,
         "NO_MARK": mark_ns > 0 and no_mark,
+        "QUOTED": bool(check["quoted"]),
         "DUPLICATE": check["position_state"] != 0,
         "IN_FLIGHT": check["in_flight_count"] + 1 > limits["max_symbol_orders"],
         "POSITIONS": check["position_count"] + 1 > limits["max_positions"],

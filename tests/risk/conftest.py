@@ -7,6 +7,7 @@ from contextlib import closing
 import pytest
 
 from tests.risk.desk import Desk, jit_kernels
+from tests.risk.quote_desk import QuoteDesk
 
 
 @pytest.fixture(scope="session")
@@ -39,3 +40,21 @@ def make_desk(kernels):
 @pytest.fixture
 def desk(make_desk) -> Desk:
     return make_desk(trading__base_position_usd=1000.0, risk__max_order_notional_usd=5000.0)
+
+
+@pytest.fixture
+def make_quote_desk(kernels):
+    made = []
+
+    def make(**changes) -> QuoteDesk:
+        made.append(QuoteDesk(kernels, **changes))
+        return made[-1]
+
+    yield make
+    for desk in made:
+        desk.close()
+
+
+@pytest.fixture
+def quote_desk(make_quote_desk) -> QuoteDesk:
+    return make_quote_desk()

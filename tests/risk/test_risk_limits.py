@@ -55,6 +55,7 @@ mark_tick            0                NO_MARK
 mark_age_ns          5000000000       NONE
 mark_age_ns          5000000001       NO_MARK
 mark_age_ns          -1               NO_MARK
+quoted               1                QUOTED
 position_state       1                DUPLICATE
 position_state       2                DUPLICATE
 position_state       3                DUPLICATE
@@ -68,7 +69,7 @@ correlation          0.7              NONE
 correlation          0.7000001        CORRELATION
 correlation          -0.99            NONE
 unknown_pairs        1                CORRELATION
-size_bound           24               NO_EDGE
+size_bound           25               NO_EDGE
 limit_tick           0                COLLAR
 quantity_lot         0                SIZE
 quantity_lot         1000             NONE
@@ -98,10 +99,10 @@ ring_free            -3               RING
 # What left no room for a lot is the reason, at its own place in the table.
 NO_ROOM = """
 size_bound ring_free refusal
-26         7         SIZE
-34         7         PORTFOLIO_RISK
-35         7         MARGIN
-35         0         MARGIN
+27         7         SIZE
+35         7         PORTFOLIO_RISK
+36         7         MARGIN
+36         0         MARGIN
 """
 
 
@@ -159,7 +160,7 @@ def test_the_first_limit_of_the_table_gives_the_reason():
 
 
 names = [field.name for field in ENTRY_CHECK]
-amounts = [-1, 0, 1, 2, 4, 15, 20, 24, 26, 34, 35, 2 * 10**9, 2 * 10**9 + 1]
+amounts = [-1, 0, 1, 2, 4, 15, 20, 25, 27, 35, 36, 2 * 10**9, 2 * 10**9 + 1]
 amounts += [501 * E8, 999 * E8, 20_000 * E8, -20_000 * E8]
 changed = st.dictionaries(st.sampled_from(names), st.sampled_from(amounts), max_size=6)
 
