@@ -1,0 +1,76 @@
+"""Kill risk at random lines of random stories of market making; run uncompiled.
+
+    NUMBA_DISABLE_JIT=1 python -m tests.risk.quote_cuts [seeds]
+
+A trace ends a look at a line, as SIGKILL ends a process between two instructions; `recover` runs
+and the story goes on. After every step the sums are those of the venue's fills, and never are two
+orders of a side at the venue.
+"""
+
+from __future__ import annotations
+
+import json
+import random
+import sys
+from collections.abc import Callable
+from types import FrameType
+from typing import Any
+
+from risk.agent import CHANGE_TAKEN_BACK
+from tests.risk.cuts import TRACED, Crash
+from tests.risk.desk import jit_kernels
+from tests.risk.quote_story import Story
+
+STEPS = 250
+LINES_MAX = 1200
+
+
+class RandomKiller:
+    """End a look after a random number of its lines, if it has that many."""
+
+    def __init__(self, story: Story, seed: int) -> None:
+        self.story, self.rng = story, random.Random(seed + 1_000)
+        self.left = 0
+        self.crashes = self.taken_back = 0
+
+    def trace(self, frame: FrameType, event: str, argument: Any) -> Any:
+        if frame.f_code.co_filename not in TRACED:
+            return None
+        if event == "line":
+            self.left -= 1
+            if self.left == 0:
+                raise Crash
+        return self.trace
+
+    def look(self, look: Callable[[], Any]) -> None:
+        self.left = self.rng.randint(1, LINES_MAX)
+        sys.settrace(self.trace)
+        try:
+            look()
+        except Crash:
+            sys.settrace(None)
+            self.crashes += 1
+            self.taken_back += bool(self.story.desk.recover() & CHANGE_TAKEN_BACK)
+            self.story.desk.look()
+        finally:
+            sys.settrace(None)
+
+
+def main() -> int:
+    """Tell some stories; print how often they were cut, as JSON."""
+    crashes = taken_back = 0
+    for seed in range(int(sys.argv[1]) if len(sys.argv) > 1 else 4):
+        story = Story(jit_kernels(), seed)
+        killer = RandomKiller(story, seed)
+        try:
+            story.run(STEPS, killer.look)
+        finally:
+            story.desk.close()
+        crashes += killer.crashes
+        taken_back += killer.taken_back
+    print(json.dumps({"crashes": crashes, "taken_back": taken_back}))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
