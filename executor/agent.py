@@ -376,8 +376,8 @@ class Agent:
             self._counts.orders_lost.value = len(undecided)
             self._counts.venue_matches.value = 0
             self._log.error("closing without a comparison", undecided=undecided[:16])
-        else:
-            self._run_until_done(self._countdown.stop(), LAST_LOOK_S)
+        if self._reconciler.swept:  # until then the countdown stays armed
+            self._run_until_done(self._countdown.stop(), self._countdown.stop_s)
         self._run_until_done(self._funding.close(FIRST), LAST_LOOK_S)
         self._context.memory.control.reconciled = 0
         self._api_link.close()
@@ -386,6 +386,7 @@ class Agent:
             worker.close(timeout_s=0.2)
         self._rest.close()
         self._epoll.close()
+        self._reconciler.insist_on_swept()
 
     def _run_until_done(self, procedure: Procedure, seconds: float) -> bool:
         """Work until a procedure has ended; return False when the time was over before."""

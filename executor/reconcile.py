@@ -43,6 +43,10 @@ class StartError(RuntimeError):
     """The venue refused something without which trading cannot start."""
 
 
+class CloseError(RuntimeError):
+    """Something may be left open at the venue: the process ends as failed."""
+
+
 class Reconciler:
     """Run the comparisons and publish their outcome."""
 
@@ -71,6 +75,7 @@ class Reconciler:
         self._log = context.log
         self._measuring: list[Callable[[], None]] = []
         self._distrusts = 0
+        self.swept = False
         self._busy = self._confirming = self._stopped = self._wanted = False
         self._confirm_after_ns = 0
 
@@ -322,10 +327,22 @@ class Reconciler:
 
     # --- at the end --------------------------------------------------------------------------
 
+    def insist_on_swept(self) -> None:
+        """End the process as failed, so that the supervisor clears the venue without it.
+
+        Raises:
+            CloseError: the venue has not shown that nothing is left open that should not be.
+        """
+        if not self.swept:
+            raise CloseError("the venue has not shown that nothing is left open")
+
     def close(self) -> Procedure:
-        """Cancel what is open, decide every order, compare everything; return whether it agrees."""
+        """Cancel what is open, decide every order, compare everything; return whether it agrees.
+
+        `swept` says whether the venue has shown that nothing is left open that should not be.
+        """
         self._stopped = True
-        yield from self._sweeper.sweep_open()
+        self.swept = yield from self._sweeper.sweep_open()
         for order_id in sorted(self._ledger.table.open_ids):
             self._resolver.ask(order_id)
         while self._resolver.active:

@@ -41,10 +41,19 @@ from shm.atomics import load_acquire, load_relaxed
 from shm.compiled import kernel
 from shm.histograms import count, record_value
 from shm.memory import zero_bytes
-from shm.records import ORDER, SIGNAL, OrderAction, OrderFlag, OrderReason, OrderType, TimeInForce
+from shm.records import (
+    ORDER,
+    SIGNAL,
+    TERMINAL_STATUS_MIN,
+    OrderAction,
+    OrderFlag,
+    OrderReason,
+    OrderType,
+    TimeInForce,
+)
 from shm.ring_layout import RING
 from shm.rings import TAIL, claim, head_address, publish
-from shm.tables import POSITION, SYMBOL
+from shm.tables import ORDER_ROW, POSITION, SYMBOL
 from shm.views import view_of
 
 context_at = view_of(CONTEXT)
@@ -58,6 +67,10 @@ order_state_at = view_of(ORDER_STATE)
 order_at = view_of(ORDER)
 signal_at = view_of(SIGNAL)
 ring_at = view_of(RING)
+order_row_at = view_of(ORDER_ROW)
+
+ORDER_ROW_SIZE = ORDER_ROW.size
+TERMINAL = int(TERMINAL_STATUS_MIN)
 
 PLACE = int(OrderAction.PLACE)
 LIMIT = int(OrderType.LIMIT)
@@ -75,6 +88,16 @@ NEVER_NS = 1 << 62
 
 
 @kernel
+def _is_row_free(context: int, order_id: int) -> bool:
+    # The executor's table has another size: a stop that rests there for hours keeps another row.
+    view = context_at(context)
+    if view.order_row_count <= 0:
+        return True
+    row = order_row_at(view.order_rows + order_id % view.order_row_count * ORDER_ROW_SIZE)
+    return row.order_id == 0 or row.status >= TERMINAL
+
+
+@kernel
 def next_order_id(context: int) -> int:
     """Return the next order id whose row is free to use. Loop bound: ORDER_COUNT.
 
@@ -84,7 +107,7 @@ def next_order_id(context: int) -> int:
     order_id = header_at(context_at(context).header).last_order_id + 1
     for _ in range(ORDER_COUNT):
         record = order_state_at(order_state_address(context, order_id))
-        if record.order_id == 0 or record.done != 0:
+        if (record.order_id == 0 or record.done != 0) and _is_row_free(context, order_id):
             break
         order_id += 1
     return order_id
