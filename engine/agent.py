@@ -6,6 +6,7 @@ import time
 from typing import Any
 
 from config.strategies import strategies_of
+from engine.mending import InventoryMender
 from engine.parameters import configure
 from engine.quoted_symbols import QuotedSymbols
 from engine.reasoning import label_of, render
@@ -68,6 +69,7 @@ class Agent:
         engine.market_cursor = MARKET_CURSOR["engine"]
         configure(self._address, context.settings, context.symbols)
         self._quoted = QuotedSymbols(context, engine, self._address)
+        self._mender = InventoryMender(memory, engine, self._log)
         context.kernels.engine_start(self._address, int(context.restarted))
         if context.restarted:
             self._log_restart(engine)
@@ -80,6 +82,7 @@ class Agent:
         now = time.monotonic_ns()
         worked = self._run(self._address, now + self._cycle_ns)
         self._quoted.price()
+        self._mender.look()
         if self._logged != self._signals.tail:
             self._log_signals()
         counters = self._memory.counters

@@ -27,6 +27,7 @@ from engine.quoting_state import QUOTED, STATE_OFFSET, QuoteReason
 from engine.state import quoted_row_address
 from shm import rings
 from shm.records import QUOTE, REPORT, EventFlag, EventKind, OrderStatus, ReportFlag
+from shm.ring_layout import RING
 from tests.engine.test_engine_loop import SYMBOLS, Stage
 from tests.naive.engine_quoting_bench import QuoteBench
 from tests.naive.engine_recording import as_events
@@ -350,6 +351,23 @@ def test_engine_wakes_for_its_timer(stage: QuoteStage) -> None:
         loop.engine_run(stage.address, time.monotonic_ns() + 100_000_000)
     assert stage.engine.confirm_due_ns > due_ns
     assert len(stage.take_quotes()) == 1
+
+
+def test_inventory_of_lost_reports_is_taken_from_risk_once_both_have_read_all(
+    stage: QuoteStage,
+) -> None:
+    ring = RING.at(stage.memory.ring("reports"))
+    stage.memory.position(0).quantity_lot = 7
+    stage.engine.reports_missed += 1
+    stage.report(order_id=5, side=1, fill_lot=2, filled_lot=2, status=int(OrderStatus.FILLED))
+    stage.look()
+    # Risk has not read it yet: its row says nothing.
+    assert not stage.agent._mender.look() and stage.engine.inventories[0] == 2
+    ring.head_0 = ring.tail
+    assert stage.agent._mender.look() and stage.engine.inventories[0] == 7
+    assert ("warning", "inventory mended", {"symbol": 0, "was": 2, "lots": 7}) in stage.log.lines
+    stage.memory.position(0).quantity_lot = 9
+    assert not stage.agent._mender.look()
 
 
 @pytest.mark.parametrize("is_torn", [False, True])

@@ -273,6 +273,19 @@ def test_a_restarted_risk_withdraws_first_and_decides_from_the_rows(desk, lost):
         assert any(is_cancel(order, bid) for order in orders)
 
 
+def test_ids_pass_by_the_rows_of_orders_that_stand_for_long(desk):
+    """A quote may rest for a whole round of ids: the executor would refuse the id of its row."""
+    bid, _ = desk.stand()
+    rows = desk.memory.order_row_count
+    desk.row(bid, OrderStatus.NEW)
+    desk.header.last_order_id = rows + bid.order_id - 1
+    desk.best(BID, ASK, 1)
+    desk.signal(1, 1)
+    desk.look()
+    (entry,) = desk.orders()
+    assert entry.order_id == rows + bid.order_id + 1
+
+
 def test_quotes_without_sense_are_counted_and_change_nothing(desk):
     for values in (
         {"symbol": 9},

@@ -172,3 +172,26 @@ def test_summary_adds_up(running):
     assert summary(running, None, "x")["venue_matches_local"] is True
     assert made["counters"]["engine.signals_momentum"] == 3
     assert 0 not in made["counters"].values()
+
+
+def test_quotes_are_told_of_once_there_are_any(running):
+    counters = running.counters
+    assert "quotes" not in status_line(running, 0, 1.0)
+    assert summary(running, None, "")["quotes"] is None
+    counters.add("engine.quotes", 9)
+    assert summary(running, None, "")["quotes"]["maker_share"] is None
+    for label, amount in (
+        ("quote_orders", 6),
+        ("quote_cancels", 4),
+        ("quote_fills_buy", 3),
+        ("quote_fills_sell", 1),
+        ("quote_fills_maker", 3),
+        ("quotes_stopped_stale", 2),
+        ("quotes_refused_rate", 5),
+    ):
+        counters.add(f"risk.{label}", amount)
+    found = summary(running, None, "")["quotes"]
+    assert (found["placed"], found["fills_buy"], found["fills_sell"]) == (6, 3, 1)
+    assert found["maker_share"] == 0.75
+    assert found["stopped"]["stale"] == 2 and found["refused"]["rate"] == 5
+    assert "quotes 6 placed 4 canceled 4 fills" in status_line(running, 0, 1.0)
