@@ -20,8 +20,7 @@ class LatchReason(IntEnum):
     RESTART_BUDGET = 2
     DRAWDOWN = 3
     DAILY_LOSS = 4
-    THROTTLE = 5
-    SUPERVISOR = 6
+    SUPERVISOR = 5
 
 
 # What a person is told; one sentence each.
@@ -31,7 +30,6 @@ MEANINGS = {
     LatchReason.RESTART_BUDGET: "a stage kept dying and used up its restart budget",
     LatchReason.DRAWDOWN: "equity fell below (1 − risk.max_drawdown) × its peak",
     LatchReason.DAILY_LOSS: "the day's loss reached its limit",
-    LatchReason.THROTTLE: "orders came faster or more often alike than a strategy that works sends",
     LatchReason.SUPERVISOR: "the supervisor itself failed",
 }
 assert set(MEANINGS) == set(LatchReason), "one meaning per reason"

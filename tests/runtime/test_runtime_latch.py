@@ -205,9 +205,9 @@ def test_kill_of_an_instance_of_another_build_goes_by_the_file(instance, capsys)
 
 
 def test_the_latches_of_leftover_segments_are_kept(instance):
-    trip(instance.memory.control, "risk", LatchReason.THROTTLE)
+    trip(instance.memory.control, "risk", LatchReason.SUPERVISOR)
     adopt_leftovers(instance.name, instance.folder)
-    assert [row.reason for row in instance.folder.latches()] == ["throttle"]
+    assert [row.reason for row in instance.folder.latches()] == ["supervisor"]
     adopt_leftovers("nobody-has-this", instance.folder)
 
 

@@ -58,13 +58,13 @@ def test_every_reason_has_a_meaning_of_one_line():
 def test_a_trip_holds_until_a_person_rearms_after_it(control, writer):
     assert not is_latched(control) and not kernels_say(control) and held(control) == []
     assert trip(control, writer, LatchReason.DAILY_LOSS, now_ns=100)
-    assert not trip(control, writer, LatchReason.THROTTLE, now_ns=101), "the first reason stays"
+    assert not trip(control, writer, LatchReason.SUPERVISOR, now_ns=101), "the first reason stays"
     assert held(control) == [(writer, LatchReason.DAILY_LOSS, 100)]
     for rearm_ns, holds in ((99, True), (100, True), (101, False)):
         control.rearm_ns = rearm_ns
         assert is_latched(control) == kernels_say(control) == bool(held(control)) == holds
-    assert trip(control, writer, LatchReason.THROTTLE, now_ns=200)
-    assert held(control) == [(writer, LatchReason.THROTTLE, 200)]
+    assert trip(control, writer, LatchReason.SUPERVISOR, now_ns=200)
+    assert held(control) == [(writer, LatchReason.SUPERVISOR, 200)]
     assert kernels_say(control)
 
 
@@ -96,11 +96,11 @@ def test_all_that_hold_are_named_the_oldest_first(control):
 def test_risk_trips_in_kernels_as_in_python(control):
     place = ctypes.addressof(control)
     trip_risk_latch(place, int(LatchReason.DRAWDOWN), 70)
-    trip_risk_latch(place, int(LatchReason.THROTTLE), 80)
+    trip_risk_latch(place, int(LatchReason.SUPERVISOR), 80)
     assert held(control) == [("risk", LatchReason.DRAWDOWN, 70)]
     assert not forget_voided_risk_latch(place)
     control.rearm_ns = 75
-    trip_risk_latch(place, int(LatchReason.THROTTLE), 80)
-    assert held(control) == [("risk", LatchReason.THROTTLE, 80)]
+    trip_risk_latch(place, int(LatchReason.SUPERVISOR), 80)
+    assert held(control) == [("risk", LatchReason.SUPERVISOR, 80)]
     control.rearm_ns = 90
     assert forget_voided_risk_latch(place) and not forget_voided_risk_latch(place)

@@ -20,6 +20,7 @@ from urllib.parse import urlencode
 
 import requests
 
+from runtime import kernels
 from tests.system.pipeline import ROOT
 
 KEY, SECRET = "canaryKillKey", "canaryKillSecret"
@@ -32,12 +33,18 @@ class OwnVenue:
         read_fd, write_fd = os.pipe()
         command = [sys.executable, "-m", "exchange", "--port", "0", "--ready-fd", str(write_fd)]
         command += ["--exit-with-parent", "--symbols", symbols, *options]
+        if kernels.compiler():
+            # The library that the pipeline has: a build in the middle of a test takes a minute.
+            command += ["--kernel-library", str(kernels.ensure_built())]
         environment = os.environ | {"EXCHANGE_API_KEY": KEY, "EXCHANGE_API_SECRET": SECRET}
         self.process = subprocess.Popen(
             command, cwd=ROOT, env=environment, pass_fds=(write_fd,), stderr=subprocess.DEVNULL
         )
         os.close(write_fd)
-        assert select.select([read_fd], [], [], 60.0)[0], "the exchange is not ready"
+        if not select.select([read_fd], [], [], 180.0)[0]:
+            self.process.kill()
+            self.process.wait()
+            raise AssertionError("the exchange is not ready")
         with os.fdopen(read_fd) as ready:
             told = json.loads(ready.readline())
         self.rest, self.ws_api, self.stream = told["rest"], told["ws_api"], told["stream"]

@@ -105,7 +105,7 @@ def test_kill_clears_the_venue_whoever_is_dead(tmp_path: Path, start, venue, sce
         assert "no stop rests" not in done.stdout
     assert SECRET not in text and KEY not in text
     for path in tmp_path.rglob("*"):
-        assert path.is_dir() or SECRET not in path.read_text(), path
+        assert path.is_dir() or SECRET.encode() not in path.read_bytes(), path
     for name in STAGES:
         pid = memory.process(name).pid
         if segments.process_start_time(pid):
