@@ -126,7 +126,7 @@ def apply_foreign(context: int, report: int, now_ns: int) -> bool:
     closing = min(held, lots) if held > 0 and source.side != row.side else 0
     fee = source.fee_e8
     if closing > 0:
-        share = fee // lots * closing
+        share = fee if closing == lots else fee // lots * closing
         add_fill(context, symbol, False, closing, closing * source.fill_tick, share, now_ns)
         fee -= share
         lots -= closing

@@ -3,7 +3,12 @@
 from __future__ import annotations
 
 import itertools
+import json
+import os
 import random
+import subprocess
+import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,6 +18,7 @@ from shm.tables import Distrust, PositionOwner, PositionState
 from tests.naive.risk_foreign import Holding
 
 PRICE = 450_000
+ROOT = Path(__file__).resolve().parent.parent.parent
 
 
 @pytest.fixture
@@ -260,3 +266,16 @@ def test_random_fills_against_the_twin(desk_of, seed):
     assert ended > 3
     assert desk.orders() == []
     assert desk.header.untrusted == 0
+
+
+def test_a_crash_at_any_line_books_a_fill_once():
+    """Uncompiled, in a process of its own: see foreign_cuts.py."""
+    command = [sys.executable, "-m", "tests.risk.foreign_cuts", "3"]
+    environment = os.environ | {"NUMBA_DISABLE_JIT": "1"}
+    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout)
+    assert found["wrong"] == []
+    assert found["cuts"] > 100
+    assert [row["quantity_lot"] for row in found["end"]["rows"]] == [5, 5, -3, 0]
+    assert found["end"]["totals"][1] == 3 * 700
