@@ -62,7 +62,7 @@ ORDER_LIMITS = (
     ),
     Knob(
         # Venue: the mark price is sent once a second.
-        _FILE, "risk.max_mark_age_ms", "int", "ms", 0, 0, 600_000,
+        _FILE, "risk.max_mark_age_ms", "int", "ms", 5000, 0, 600_000,
         "Age of the mark price above which there are no entries; 0 takes the mid price instead",
     ),
     Knob(

@@ -45,12 +45,14 @@ TRADE = int(Kind.TRADE)
 AGGREGATE = int(Kind.AGGREGATE)
 BEST = int(Kind.BEST)
 SNAPSHOT = int(Kind.SNAPSHOT)
+MARK = int(Kind.MARK)
 
 EVENT_TRADE = int(EventKind.TRADE)
 EVENT_DROPPED = int(EventKind.DROPPED)
 EVENT_BEST = int(EventKind.BEST)
 EVENT_BEGIN = int(EventKind.SNAPSHOT_BEGIN)
 EVENT_END = int(EventKind.SNAPSHOT_END)
+EVENT_MARK = int(EventKind.MARK)
 SIDE_ASK = int(EventFlag.SIDE_ASK)
 LAST = int(EventFlag.LAST)
 FLAG_SNAPSHOT = int(EventFlag.SNAPSHOT)
@@ -62,6 +64,7 @@ REASON_OVERFLOW = int(InvalidReason.OVERFLOW)
 
 COUNT_TRADES = offset("feed.trades")
 COUNT_BEST = offset("feed.best")
+COUNT_MARKS = offset("feed.marks")
 COUNT_DUPLICATES = offset("feed.duplicates")
 COUNT_EMPTY = offset("feed.empty_updates")
 COUNT_STALE = offset("feed.stale_updates")
@@ -204,6 +207,13 @@ def settle(feed: int, code: int, origin_ns: int) -> None:
             _apply_depth(feed, row, origin_ns)
         elif m.kind == TRADE or m.kind == AGGREGATE:
             _apply_trade(feed, row, origin_ns)
+        elif m.kind == MARK:
+            # Its clock is not the book's: it moves no time of the symbol.
+            write_single(
+                feed, sync_at(row).symbol, EVENT_MARK, LAST, origin_ns, m.event_ms * MS_NS,
+                m.price_tick, 0, 0, 0,
+            )  # fmt: skip
+            count(f.counters, COUNT_MARKS, 1)
         else:  # a partial book on a stream: not subscribed
             count(f.counters, COUNT_IGNORED, 1)
         return

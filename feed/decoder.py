@@ -1,37 +1,34 @@
 """Decode one market-data message: a single pass over its text, no library, nothing allocated.
 
 Understood are combined-stream messages `{"stream":…,"data":{…}}` and raw ones of the kinds
-depthUpdate (futures and spot), trade, aggTrade and bookTicker (with or without "e"), and the REST
-depth snapshot; fields in any order, unknown fields of any shape, compact or spaced. What is legal
-JSON but not of these shapes (escapes, exponents, numbers for texts, …) is UNKNOWN_SHAPE and goes to
-the JSON library (fallback.py). Only a text that ends too early is MALFORMED here.
+depthUpdate (futures and spot), trade, aggTrade, bookTicker (with or without "e"), markPriceUpdate,
+and the REST depth snapshot; fields in any order, unknown fields of any shape, compact or spaced.
+Legal JSON that is not of these shapes (escapes, exponents, numbers for texts, …) is UNKNOWN_SHAPE
+and goes to the JSON library (fallback.py). Only a text that ends too early is MALFORMED here.
 
 Venue: "Diff. Book Depth Streams", "Trade Streams", "Aggregate Trade Streams", "Individual Symbol
-Book Ticker Streams", "Order Book" of the USDⓈ-M and spot documentation.
+Book Ticker Streams", "Mark Price Stream", "Order Book" of the USDⓈ-M and spot documents.
 """
 
 # ruff: noqa: SIM109  # a tuple would be built and searched at run time
 
 from __future__ import annotations
 
-from feed.digits import decimal, integer
+from feed.digits import decimal, integer, nearest_step
 from feed.levels import read_levels
 from feed.names import (
     EVENT_KIND_NONE,
-    MASK_3,
     MASK_4,
     MASK_5,
     MASK_7,
     NAME_DATA,
     NAME_SNAPSHOT_ASKS,
     NAME_SNAPSHOT_BIDS,
-    WORD_AFTER_STREAM,
-    WORD_BEFORE_DATA,
     WORD_FALSE,
     WORD_MARKET,
-    WORD_STREAM,
     WORD_TRUE,
     event_kind,
+    inside_data,
     long_name,
     symbol_index,
 )
@@ -83,6 +80,7 @@ OK = int(Code.OK)
 UNKNOWN_SHAPE = int(Code.UNKNOWN_SHAPE)
 MALFORMED = int(Code.MALFORMED)
 IGNORED = int(Code.IGNORED)
+OFF_GRID = int(Code.OFF_GRID)
 OTHER_SYMBOL = int(Code.OTHER_SYMBOL)
 
 NONE = int(Kind.NONE)
@@ -91,10 +89,12 @@ TRADE = int(Kind.TRADE)
 AGGREGATE = int(Kind.AGGREGATE)
 BEST = int(Kind.BEST)
 SNAPSHOT = int(Kind.SNAPSHOT)
+MARK = int(Kind.MARK)
 
 NEEDED_DEPTH = bits_of("EsUu") | 1 << BIT_A_LIST | 1 << BIT_B_LIST
 NEEDED_TRADE = bits_of("Estpqm")
 NEEDED_AGGREGATE = bits_of("Esapqm")
+NEEDED_MARK = bits_of("Esp")
 NEEDED_BEST = bits_of("subBA") | 1 << BIT_A_TEXT
 NEEDED_SNAPSHOT = 1 << BIT_SNAPSHOT_ID | 1 << BIT_BIDS | 1 << BIT_ASKS
 QUOTE_THEN_COLON = QUOTE | COLON << 8
@@ -127,6 +127,10 @@ def _read_text(name: int, p: int, end: int, grid: int, message: int) -> int:
         bits = g.price_bits if is_price else g.quantity_bits
         unit = g.tick_unit if is_price else g.lot_unit
         value, after = decimal(p, end, bits, unit)
+        if value == OFF_GRID and name == P and (m.kind == NONE or m.kind == MARK):
+            # A mark price is on no grid, and this may be one that says so later.
+            m.is_off_grid = 1
+            value, after = nearest_step(p, end, bits, unit)
         if value < 0:
             return value
         if not _mark(message, place & 63):
@@ -302,6 +306,8 @@ def _judge(message: int) -> int:
         needed = NEEDED_TRADE
     elif m.kind == AGGREGATE:
         needed = NEEDED_AGGREGATE
+    elif m.kind == MARK:
+        needed = NEEDED_MARK
     elif m.kind == NONE:
         # Venue: the spot bookTicker and the REST snapshot do not say what they are.
         if seen & NEEDED_SNAPSHOT == NEEDED_SNAPSHOT and seen & HAS_U == 0:
@@ -311,6 +317,8 @@ def _judge(message: int) -> int:
             m.kind = BEST
         else:
             return IGNORED
+    if m.is_off_grid and m.kind != MARK:
+        return OFF_GRID
     forms_a, forms_b = seen & FORMS_A, seen & FORMS_B
     if seen & needed != needed or forms_a & (forms_a - 1) != 0 or forms_b & (forms_b - 1) != 0:
         return UNKNOWN_SHAPE
@@ -322,6 +330,8 @@ def _judge(message: int) -> int:
         if m.is_foreign:
             return IGNORED
         return OK if min(m.price_tick, m.quantity_lot) > 0 else MALFORMED
+    if m.kind == MARK:
+        return OK if m.price_tick > 0 else MALFORMED
     if m.kind == BEST:
         return OK if min(m.bid_tick, m.ask_tick) > 0 else MALFORMED
     if seen & HAS_PU == 0:
@@ -330,20 +340,9 @@ def _judge(message: int) -> int:
 
 
 @kernel
-def _inside_data(p: int, end: int) -> int:
-    """Return the position behind `{"stream":"…","data":{` at p ≤ end, or 0 for another start."""
-    if load_i64(p) != WORD_STREAM or load_i64(p + 8) & MASK_3 != WORD_AFTER_STREAM:
-        return 0
-    p = string_end(p + 11, end)
-    if p < 0 or load_i64(p) != WORD_BEFORE_DATA or load_u8(p + 8) != OPEN_OBJECT:
-        return 0
-    return p + 9
-
-
-@kernel
 def _decode_as(p: int, end: int, grid: int, message: int) -> int:
     m = message_at(message)
-    m.kind, m.seen, m.level_count, m.is_foreign = NONE, 0, 0, 0
+    m.kind, m.seen, m.level_count, m.is_foreign, m.is_off_grid = NONE, 0, 0, 0, 0
     m.event_ms, m.transaction_ms = 0, 0
     m.bid_count, m.ask_count, m.off_lot_count = 0, 0, 0
     m.symbol = sync_at(grid).symbol
@@ -353,7 +352,7 @@ def _decode_as(p: int, end: int, grid: int, message: int) -> int:
     if load_u8(p) != OPEN_OBJECT:
         return UNKNOWN_SHAPE
     depth = 1
-    inner = _inside_data(p, end)
+    inner = inside_data(p, end)
     if inner > 0:
         p, depth = inner - 1, 2
     code = _read_fields(p + 1, end, depth, grid, message)

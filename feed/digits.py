@@ -26,6 +26,7 @@ COMMA = 0x2C
 POINT = 0x2E
 ZERO = 0x30
 NINE = 0x39
+EIGHT_DIGITS_BITS = 64
 SIGNIFICANT_DIGIT_MAX = 18  # 10^18 − 1 fits a signed word
 TEXT_SIZE_MAX = 40
 
@@ -191,3 +192,18 @@ def decimal_slow(p: int, end: int, bits_kept: int, unit: int, is_floored: bool) 
     if (off_grid or steps * unit != value) and not is_floored:
         return OFF_GRID, p
     return steps, p + 1
+
+
+@kernel
+def nearest_step(p: int, end: int, bits_kept: int, unit: int) -> tuple[int, int]:
+    """Read a decimal of quoted text as the nearest whole number of steps, halves up; as `decimal`.
+
+    For prices that are computed, not traded: eight digits behind the point count. Loop bound: 8.
+    """
+    value, after = decimal_slow(p, end, EIGHT_DIGITS_BITS, 1, True)
+    if value < 0:
+        return value, after
+    step = unit
+    for _ in range((EIGHT_DIGITS_BITS - bits_kept) >> 3):
+        step *= 10
+    return (value + (step >> 1)) // step, after

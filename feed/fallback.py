@@ -21,10 +21,12 @@ _KINDS = {
     "trade": Kind.TRADE,
     "aggTrade": Kind.AGGREGATE,
     "bookTicker": Kind.BEST,
+    "markPriceUpdate": Kind.MARK,
 }
 _BEST_FIELDS = ("s", "u", "b", "B", "a", "A")
 _SNAPSHOT_FIELDS = ("lastUpdateId", "bids", "asks")
 WORD_MAX = (1 << 63) - 1
+EIGHT_DIGITS_BITS = 64
 MS_MAX = 9_000_000_000_000  # year 2255: in nanoseconds it still fits a signed word
 
 
@@ -94,6 +96,8 @@ def _fill(data: dict[str, Any], row_index: int, rows: list[Any], message: Any) -
         message.last_id = _integer(data, "u")
         message.bid_tick, message.bid_lot = _price(data.get("b"), row), _lots(data.get("B"), row)
         message.ask_tick, message.ask_lot = _price(data.get("a"), row), _lots(data.get("A"), row)
+    elif kind is Kind.MARK:
+        message.price_tick = _nearest_tick(data.get("p"), row)
     else:
         _trade(data, kind, row, message)
 
@@ -167,13 +171,30 @@ def _whole_steps(value: Any, bits: int, unit: int) -> tuple[int, int]:
         value = str(value)
     if not isinstance(value, str) or not _DECIMAL.fullmatch(value):
         raise _Refused(Code.MALFORMED)
-    digits, exponent = _parts(Decimal(value))
-    shift = exponent + bits // 8
-    numerator, divisor = digits * 10 ** max(shift, 0), unit * 10 ** max(-shift, 0)
+    numerator, divisor = _ratio(value, bits, unit)
     steps, rest = divmod(numerator, divisor)
     if steps > WORD_MAX:
         raise _Refused(Code.MALFORMED)
     return steps, rest
+
+
+def _ratio(text: str, bits: int, unit: int) -> tuple[int, int]:
+    digits, exponent = _parts(Decimal(text))
+    shift = exponent + bits // 8
+    return digits * 10 ** max(shift, 0), unit * 10 ** max(-shift, 0)
+
+
+def _nearest_tick(value: Any, row: Any) -> int:
+    """Return a price as the nearest tick, halves up: it is computed, and on no grid."""
+    if not isinstance(value, str) or not _DECIMAL.fullmatch(value):
+        raise _Refused(Code.MALFORMED)
+    # Venue: mark prices have eight digits behind the point; more do not count.
+    numerator, divisor = _ratio(value, EIGHT_DIGITS_BITS, 1)
+    step = row.tick_unit * 10 ** (8 - row.price_bits // 8)
+    ticks = (numerator // divisor + step // 2) // step
+    if not 0 < ticks <= WORD_MAX:
+        raise _Refused(Code.MALFORMED)
+    return ticks
 
 
 def _parts(value: Decimal) -> tuple[int, int]:

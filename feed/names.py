@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from feed.scan import QUOTE, string_end
+from feed.scan import OPEN_OBJECT, QUOTE, string_end
 from feed.state import MESSAGE, SYNC, Code, Kind
 from shm.compiled import inline_kernel, kernel
 from shm.memory import load_i64, load_u8, shift_left
@@ -25,6 +25,7 @@ DEPTH = int(Kind.DEPTH)
 TRADE = int(Kind.TRADE)
 AGGREGATE = int(Kind.AGGREGATE)
 BEST = int(Kind.BEST)
+MARK = int(Kind.MARK)
 EVENT_KIND_NONE = int(Kind.NONE)
 
 
@@ -48,6 +49,8 @@ WORD_BOOK_TICKER = _word("bookTick")
 WORD_ER = _word('er"')
 WORD_DEPTH_UPDATE = _word("depthUpd")
 WORD_ATE = _word('ate"')
+WORD_MARK_PRICE = _word("markPric")
+WORD_E_UPDATE = _word('eUpdate"')
 WORD_STREAM = _word('{"stream')
 WORD_AFTER_STREAM = _word('":"')
 WORD_BEFORE_DATA = _word(',"data":')
@@ -100,6 +103,8 @@ def event_kind(p: int) -> tuple[int, int]:
             kind, size = BEST, 11
         elif word == WORD_DEPTH_UPDATE and second & MASK_4 == WORD_ATE:
             kind, size = DEPTH, 12
+        elif word == WORD_MARK_PRICE and second == WORD_E_UPDATE:
+            kind, size = MARK, 16
     return kind, p + size
 
 
@@ -141,3 +146,14 @@ def symbol_index(p: int, end: int, grid: int, message: int) -> tuple[int, int]:
         if _is_symbol(p, end, row):
             return index, after
     return IGNORED, after
+
+
+@kernel
+def inside_data(p: int, end: int) -> int:
+    """Return the position behind `{"stream":"…","data":{` at p ≤ end, or 0 for another start."""
+    if load_i64(p) != WORD_STREAM or load_i64(p + 8) & MASK_3 != WORD_AFTER_STREAM:
+        return 0
+    p = string_end(p + 11, end)
+    if p < 0 or load_i64(p) != WORD_BEFORE_DATA or load_u8(p + 8) != OPEN_OBJECT:
+        return 0
+    return p + 9

@@ -50,6 +50,7 @@ class Kind(IntEnum):
     AGGREGATE = 3
     BEST = 4
     SNAPSHOT = 5
+    MARK = 6
 
 
 class SyncState(IntEnum):
@@ -168,6 +169,7 @@ MESSAGE = Record(
         Field("ask_lot", "i64", "lots", "decoder", "A"),
         Field("is_sell", "i64", "0 or 1", "decoder", "m: the buyer was the maker"),
         Field("is_foreign", "i64", "0 or 1", "decoder", "X is not MARKET: no trade of the book"),
+        Field("is_off_grid", "i64", "0 or 1", "decoder", "the price is no whole tick"),
         Field("bid_first", "i64", "index", "decoder", "first bid in the scratch array"),
         Field("bid_count", "i64", "count", "decoder", "bids"),
         Field("ask_first", "i64", "index", "decoder", "first ask in the scratch array"),

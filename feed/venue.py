@@ -1,7 +1,8 @@
 """The venue's market data as addresses: stream URLs, the snapshot request, connecting.
 
 Venue: "Important WebSocket Change Notice": depth, best prices and single trades live under /public,
-aggregated trades under /market; `…/stream?streams=a/b` subscribes with the handshake itself.
+aggregated trades and mark prices under /market; `…/stream?streams=a/b` subscribes with the
+handshake itself.
 """
 
 from __future__ import annotations
@@ -34,7 +35,10 @@ class Stream(NamedTuple):
 
 
 def streams(endpoints: Endpoints, venue: Venue, symbols: tuple[str, ...]) -> list[Stream]:
-    """Return the connections that are wanted: one per symbol, two where trades are aggregated."""
+    """Return the connections that are wanted: one per symbol, two where trades are aggregated.
+
+    The mark prices of all symbols come by one more: they are few, and limits alone look at them.
+    """
     suffix = "" if venue.depth_stream == DEPTH_SPEED_UNNAMED else f"@{venue.depth_stream}"
     aggregated = venue.trade_stream == "aggTrade"
     planned = []
@@ -48,6 +52,9 @@ def streams(endpoints: Endpoints, venue: Venue, symbols: tuple[str, ...]) -> lis
         if aggregated:
             url = _url(endpoints.stream_url, endpoints.market_path, [f"{name}@aggTrade"])
             planned.append(Stream(index, f"{symbol} market", url, False, True))
+    marks = [f"{symbol.lower()}@markPrice@1s" for symbol in symbols]
+    url = _url(endpoints.stream_url, endpoints.market_path, marks)
+    planned.append(Stream(0, "mark prices", url, False, False))
     return planned
 
 

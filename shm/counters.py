@@ -46,6 +46,7 @@ COUNTERS: tuple[Counter, ...] = (
     Counter("feed", "connects", "connections established"),
     Counter("feed", "disconnects", "connections lost"),
     Counter("feed", "overflows", "buffers that were too small; the book was made invalid"),
+    Counter("feed", "marks", "mark prices among the records"),
     Counter("feed", "duplicates", "trades and quotes not newer than the last one, dropped"),
     Counter("engine", "events", "market events read"),
     Counter("engine", "laps", "times the market ring overtook the engine"),

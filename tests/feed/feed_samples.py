@@ -46,6 +46,11 @@ SNAPSHOT = (
     '{"lastUpdateId":4984028384061,"E":1721347022759,"T":1721347022750,'
     '"bids":[["63943.90","46.372"],["63943.80","0.007"]],"asks":[["63944.00","0.100"]]}'
 )
+MARK = (
+    '{"stream":"btcusdt@markPrice@1s","data":{"e":"markPriceUpdate","E":1721347023000,'
+    '"s":"BTCUSDT","p":"63943.95612174","ap":"63943.95000000","P":"63950.11000000",'
+    '"i":"63970.20534884","r":"0.00010000","T":1721376000000,"st":1}}'
+)
 SAMPLES = {
     "depth": DEPTH,
     "trade": TRADE,
@@ -53,6 +58,7 @@ SAMPLES = {
     "best": BEST,
     "best_spot": BEST_SPOT,
     "snapshot": SNAPSHOT,
+    "mark": MARK,
 }
 
 _KIND_NAMES = {
@@ -61,6 +67,7 @@ _KIND_NAMES = {
     Kind.AGGREGATE: "aggTrade",
     Kind.BEST: "bookTicker",
     Kind.SNAPSHOT: "snapshot",
+    Kind.MARK: "markPriceUpdate",
 }
 
 
@@ -109,6 +116,8 @@ def fields_of(message):
     if kind in (Kind.TRADE, Kind.AGGREGATE):
         out |= {"id": m.trade_id, "sell": bool(m.is_sell)}
         return out | {"price": m.price_tick, "lot": m.quantity_lot}
+    if kind is Kind.MARK:
+        return out | {"price": m.price_tick}
     out["u"] = m.last_id
     if kind is Kind.BEST:
         out |= {"bid": m.bid_tick, "bid_lot": m.bid_lot}

@@ -60,6 +60,7 @@ class Venue:
     def __init__(self, greeting=b"", tls=None):
         self.greeting, self._tls = greeting, tls
         self.streams = queue.Queue()
+        self.marks = queue.Queue()  # the connections that carry mark prices, apart
         self.requests = queue.Queue()  # (path, answer(status, body, headers))
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.port = self._listener.getsockname()[1]
@@ -110,12 +111,21 @@ class Venue:
             return  # the test closed it
 
     def _upgrade(self, link, key, path):
+        is_marks = "@markPrice" in path
         accept = base64.b64encode(hashlib.sha1(key + GUID).digest())
         link.sendall(
             b"HTTP/1.1 101 Switching\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-            b"Sec-WebSocket-Accept: " + accept + b"\r\n\r\n" + self.greeting
+            b"Sec-WebSocket-Accept: " + accept + b"\r\n\r\n" + (b"" if is_marks else self.greeting)
         )
-        self.streams.put(Stream(link, path))
+        stream = Stream(link, path)
+        if not is_marks:
+            self.streams.put(stream)
+            return
+        self.marks.put(stream)
+        # Nobody looks after it in most tests: it stays alive by itself.
+        while (opcode := stream.read()[0]) != 0:
+            if opcode == PING:
+                stream.send_bytes(frame(PONG, b""))
 
     def close(self):
         if self._listener.fileno() < 0:

@@ -98,6 +98,10 @@ class Stage:
         self.until(lambda: not venue.streams.empty())
         return venue.streams.get()
 
+    def mark_stream(self, venue):
+        self.until(lambda: not venue.marks.empty())
+        return venue.marks.get()
+
     def events(self):
         """Return what is in the ring in the form of the naive twin."""
         ring = self.memory.ring("market")

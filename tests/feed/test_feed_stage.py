@@ -13,9 +13,10 @@ import pytest
 from feed.agent import FeedStartError
 from feed.report import lines
 from feed.state import RECEIVE_SIZE, SyncState
-from shm.records import EventKind, InvalidReason
+from shm.records import MARKET_EVENT, EventFlag, EventKind, InvalidReason
+from shm.ring_layout import SLOTS_OFFSET
 from shm.tables import BOOK_REQUEST
-from tests.feed.feed_samples import BEST, DEPTH, RECORDINGS, SYMBOLS, TRADE, recording
+from tests.feed.feed_samples import BEST, DEPTH, MARK, RECORDINGS, SYMBOLS, TRADE, recording
 from tests.feed.feed_server import CLOSE, PING, PONG, Venue
 from tests.feed.feed_stage import Stage, numbered, snapshot, synced, synced_again
 from tests.naive.feed_decoder import Filters
@@ -244,7 +245,7 @@ def test_frames_that_are_refused(venue, start, raw, status):
 def test_a_silent_connection_is_pinged_then_replaced(venue, start):
     stage = start(venue__stale_connection_ms=500)
     stream = synced(stage, venue)
-    began = time.monotonic()
+    began = stage.agent._links.links[0].current.opened_ns * 1e-9
     stage.until(lambda: stage.count("disconnects") == 1)
     assert 0.4 < time.monotonic() - began < 2
     assert stream.read()[0] == PING
@@ -279,7 +280,7 @@ def test_an_old_connection_is_replaced_without_a_gap(venue, start, monkeypatch):
     stage.until(lambda: stage.count("frames") == 2)
     stage.agent._links.links[0].open_ns_max = 0
     second = stage.stream(venue)
-    stage.until(lambda: stage.count("connects") == 2)
+    stage.until(lambda: stage.count("connects") == 3)
     stage.agent._links.links[0].open_ns_max = 1 << 61
     again = [numbered(106, 110, 105), TRADE.replace("5182005737", "5182005738").encode()]
     first.send(*again)
@@ -324,6 +325,34 @@ def test_several_symbols_with_aggregated_trades(venue):
         assert "BTCUSDT state=synced valid=1 last_id=0 snapshot_id=7" in lines(stage.memory)
         with pytest.raises(queue.Empty):
             venue.requests.get_nowait()
+    finally:
+        stage.close()
+
+
+def test_mark_prices_of_all_symbols_come_by_one_connection(venue):
+    stage = Stage(venue, symbols=SYMBOLS[:2])
+    try:
+        stage.agent.on_start()
+        marks = stage.mark_stream(venue)
+        assert marks.path == "/market/stream?streams=btcusdt@markPrice@1s/ethusdt@markPrice@1s"
+        for _ in range(2):
+            stage.request(venue)[1](200, snapshot(7))
+        stage.until(lambda: stage.count("snapshots") == 2)
+        before = stage.count("events")
+        other = MARK.replace("BTCUSDT", "ETHUSDT").replace("63943.95612174", "3456.78499999")
+        marks.send(MARK.encode(), other.encode())
+        stage.until(lambda: stage.count("marks") == 2)
+        assert stage.count("events") == before + 2 and stage.count("fallback") == 0
+        ring = stage.memory.ring("market")
+        events = [
+            MARKET_EVENT.at(ring + SLOTS_OFFSET + (before + k) * MARKET_EVENT.size)
+            for k in range(2)
+        ]
+        assert [(e.kind, e.symbol, e.price_tick, e.flags) for e in events] == [
+            (EventKind.MARK, 0, 639_440, EventFlag.LAST),
+            (EventKind.MARK, 1, 345_678, EventFlag.LAST),
+        ]
+        assert {event.venue_ns for event in events} == {1_721_347_023_000_000_000}
     finally:
         stage.close()
 

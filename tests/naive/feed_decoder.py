@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
-from decimal import Decimal
+from decimal import ROUND_FLOOR, ROUND_HALF_UP, Decimal
+
+KINDS = ("depthUpdate", "trade", "aggTrade", "bookTicker", "snapshot", "markPriceUpdate")
 
 
 class Filters:
@@ -26,6 +28,14 @@ def whole(text, step):
 def floored(text, step):
     number = Decimal(text)
     return whole(number - number % step, step)
+
+
+def nearest(text, step):
+    number = Decimal(text)
+    if not number.is_finite() or number < 0:
+        raise ValueError(text)
+    known = number.quantize(Decimal("1e-8"), ROUND_FLOOR)
+    return int((known / step).to_integral_value(ROUND_HALF_UP))
 
 
 def levels(rows, filters):
@@ -56,7 +66,7 @@ def _fields(data, filters, expected):
     kind = data.get("e", "bookTicker" if "B" in data else None)
     if "e" not in data and {"lastUpdateId", "bids", "asks"} <= set(data):
         kind = "snapshot"
-    if kind not in ("depthUpdate", "trade", "aggTrade", "bookTicker", "snapshot"):
+    if kind not in KINDS:
         return "IGNORED", {}
     out = {"kind": kind, "E": data.get("E", 0), "T": data.get("T", 0)}
     symbol = expected
@@ -73,6 +83,10 @@ def _fields(data, filters, expected):
     elif kind == "depthUpdate":
         out |= {"U": data["U"], "u": data["u"], "pu": data.get("pu", -1)}
         out |= {"bids": levels(data["b"], own), "asks": levels(data["a"], own)}
+    elif kind == "markPriceUpdate":
+        out["price"] = nearest(data["p"], own.tick)
+        if out["price"] == 0:
+            return "MALFORMED", {}
     elif kind == "bookTicker":
         out |= {
             "u": data["u"],
