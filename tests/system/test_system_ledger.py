@@ -24,7 +24,14 @@ from tests.system.pipeline import ROOT, wait_until
 from tests.system.test_system_pipeline import BUSY
 
 pytestmark = pytest.mark.system
-FREQUENT = (*BUSY, "scalping.order_flow_hold_max_s=2", "trades.write_interval_ms=50")
+# Every trade pays its fees, so losses follow one another: that pauses no entries here.
+FREQUENT = (
+    *BUSY,
+    "scalping.order_flow_hold_max_s=2",
+    "trades.write_interval_ms=50",
+    "risk.max_consecutive_losses=0",
+    "position_sizing.correlation_limit=1",
+)
 E8 = 10**8
 
 

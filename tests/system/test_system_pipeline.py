@@ -126,7 +126,9 @@ def test_a_second_supervisor_is_refused_and_stop_ends_the_first(tmp_path: Path, 
 def test_a_recording_is_traded(tmp_path: Path, start, speed: str):
     files = [str(RECORDINGS / f"usdm_{coin}usdt_20240718.gz") for coin in ("btc", "eth")]
     options = ["--market", "capture", "--speed", speed, "--duration", "40", "--capture", *files]
-    pipeline = start(tmp_path, *options, settings=("performance.signal_cooldown_sec=1",))
+    # The fastest replay is over before a warm-up would be.
+    settings = ("performance.signal_cooldown_sec=1", "risk.warmup_s=0")
+    pipeline = start(tmp_path, *options, settings=settings)
     assert pipeline.finish() == 0, pipeline.explain()
     summary = check_books(pipeline)
     assert summary["ended"] == "capture is finished"
