@@ -17,9 +17,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from config.errors import ConfigError
 from config.loader import load
-from config.quoted import quoted_symbols, unquoted_reasons
 from engine import loop
 from engine.quotes import confirm_quotes
 from engine.quoting import decide, forget_quote_book, note_fill, on_book, on_trade
@@ -392,19 +390,3 @@ def test_restarted_engine_goes_on_with_quotes_that_are_whole(
     else:
         assert bytes(stage.agent._quoted.parameters(0)) == parameters
         assert [(quote.tick, quote.lot) for quote in quotes] == [(last.tick, last.lot)]
-
-
-def test_settings_say_which_symbols_are_quoted_and_why_none_is() -> None:
-    assert quoted_symbols(SETTINGS, SYMBOLS) == ("AAAUSDT",)
-    assert quoted_symbols(SETTINGS, ("BBBUSDT",)) == ()
-    assert unquoted_reasons(SETTINGS) == []
-    for override, reason in (
-        ("optimization.USE_MARKET_MAKING=false", "USE_MARKET_MAKING is false"),
-        ("signals.use_market_making=false", "use_market_making is false"),
-        ("quoting.symbols=[]", "quoting.symbols is empty"),
-    ):
-        settings = load(env_file=None, environ={}, overrides=[*SWITCHES, override])
-        assert quoted_symbols(settings, SYMBOLS) == ()
-        assert reason in unquoted_reasons(settings)[0]
-    with pytest.raises(ConfigError, match=r"must be among trading\.symbols"):
-        load(env_file=None, environ={}, overrides=['quoting.symbols=["NOPEUSDT"]'])
