@@ -7,7 +7,7 @@ import pytest
 from executor_venue import Behaviour, RefusedError, VenueOrder
 
 from executor import venue as wire
-from executor.reconcile import StartError
+from executor.reconcile import CloseError, StartError
 from shm.records import OrderStatus, OrderType, TimeInForce
 from shm.tables import Distrust
 
@@ -116,9 +116,11 @@ def test_end_of_an_order_that_nobody_told_is_found(rig, venue):
 
 
 def close(rig):
-    rig.agent.on_close()
-    rig.agent = None
-    rig.read_reports()
+    try:
+        rig.agent.on_close()
+    finally:
+        rig.agent = None
+        rig.read_reports()
 
 
 def test_close_cancels_and_agrees_with_the_venue(rig, venue):
@@ -196,7 +198,9 @@ def test_close_with_the_venue_gone_ends_in_time(make_rig, venue):
     venue.api_open = False
     venue.drop_api()
     started = time.monotonic()
-    close(rig)
+    # The process ends as failed, so that the supervisor clears the venue without it.
+    with pytest.raises(CloseError, match="nothing is left open"):
+        close(rig)
     assert time.monotonic() - started < 1.0
     assert rig.count("orders_lost") == 1
     assert rig.count("venue_matches") == 0
