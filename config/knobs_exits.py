@@ -36,7 +36,7 @@ CLOSING = (
         # Halts that end by themselves (a restart, the venue's stream) are no reason to sell; a
         # limit on losses that lets positions go on losing would be none.
         _FILE, "risk.close_on_halt", "list[str]", "", ("daily_loss",),
-        pattern="not_ready|restart_budget|venue|operator|daily_loss|throttle|supervisor",
+        pattern="not_ready|restart_budget|venue|operator|daily_loss|supervisor",
         pattern_meaning="a reason of a halt or of the kill latch", unique=True,
         meaning="Halts and latches that close open positions; the others leave them to their exits",
     ),

@@ -31,7 +31,6 @@ venue,not_ready          RESTART_BUDGET  OPERATOR        -
 restart_budget           RESTART_BUDGET  -               HALT
 restart_budget           NONE            RESTART_BUDGET  HALT
 operator                 NONE            OPERATOR        HALT
-throttle                 NONE            THROTTLE        HALT
 supervisor               NONE            SUPERVISOR      HALT
 """
 
