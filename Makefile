@@ -38,7 +38,7 @@ SET_OPTIONS := $(foreach pair,$(SET),--set '$(pair)')
 
 .DEFAULT_GOAL := help
 .PHONY: exchange help run status trades stop kill rearm logs test test-clients bench bench-shm bench-exchange \
-	bench-engine build evaluate lint docs lock clean-shm clean
+	bench-engine bench-risk build evaluate lint docs lock clean-shm clean
 
 help: ## show the targets
 	@grep -hE '^[a-z][a-z-]*:.*## ' $(MAKEFILE_LIST) | sort | \
@@ -99,6 +99,9 @@ bench-shm: $(VENV)/.dev ## run the bench of rings, pools and histograms
 
 bench-exchange: $(VENV)/.dev ## run the benches of the embedded exchange: matching, streams
 	@$(PY) -m bench exchange exchange_stream $(if $(JSON),--json $(JSON))
+
+bench-risk: $(VENV)/.dev ## run the bench of risk: exits, limits, signal to order, kill latch
+	@$(PY) -m bench risk $(if $(JSON),--json $(JSON))
 
 bench-engine: $(VENV)/.dev ## run the bench of the engine: book, signals, rings, others' books
 	@$(PY) -m bench engine $(if $(JSON),--json $(JSON))

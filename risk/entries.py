@@ -226,23 +226,36 @@ def _reverse(context: int, signal: int, now_ns: int) -> None:
 
 
 @kernel
-def judge_signal(context: int, signal: int, now_ns: int) -> int:
-    """Write the entry order of a signal, or return why not."""
+def refusal_of(context: int, signal: int, now_ns: int) -> int:
+    """Return why a signal is refused, or NONE; only the check is written.
+
+    What it says about limit price, quantity and stop of the entry stands in the check then.
+    """
     view = context_at(context)
     if not signal_is_valid(signal, control_at(view.control).symbol_count):
         return INVALID
     cause = signal_at(signal)
-    symbol = cause.symbol
-    check = check_at(view.check)
-    check.signal_age_ns = now_ns - cause.origin_ns
-    look_at_permission(context, symbol, cause.strategy, cause.side, now_ns)
-    look_at_symbol(context, symbol, now_ns)
+    check_at(view.check).signal_age_ns = now_ns - cause.origin_ns
+    look_at_permission(context, cause.symbol, cause.strategy, cause.side, now_ns)
+    look_at_symbol(context, cause.symbol, now_ns)
     refusal = refused_by_state(view.check, view.parameters)
-    if refusal == NONE:
-        _look_at_size(context, signal, now_ns)
-        refusal = refused_by_size(view.check, view.parameters)
+    if refusal != NONE:
+        return refusal
+    _look_at_size(context, signal, now_ns)
+    return refused_by_size(view.check, view.parameters)
+
+
+@kernel
+def judge_signal(context: int, signal: int, now_ns: int) -> int:
+    """Write the entry order of a signal, or return why not."""
+    view = context_at(context)
+    refusal = refusal_of(context, signal, now_ns)
+    if refusal == INVALID:
+        return INVALID
+    cause = signal_at(signal)
+    check = check_at(view.check)
     if refusal == REPEAT:
-        latch(context, symbol, cause.strategy)
+        latch(context, cause.symbol, cause.strategy)
     if refusal != NONE:
         _reverse(context, signal, now_ns)
         return refusal
