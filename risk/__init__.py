@@ -2,8 +2,8 @@
 
 Reads the broadcast ring `market` (cursor 1, which holds nobody back) and the gated rings
 `signals`, `quotes` and `reports` (cursor 0); writes the gated ring `orders`, the position rows, and
-`open_position_count`, `risk_latch`, `realized_e8`, `fee_e8` and `unrealized_e8` of the
-control record. It alone decides what a position is: the sum of its fills.
+`open_position_count`, `risk_latch`, `throttle_latches`, `realized_e8`, `fee_e8` and `unrealized_e8`
+of the control record. It alone decides what a position is: the sum of its fills.
 
 Of quoted symbols it keeps one order a side, as the engine wants it and the limits allow
 (quotes.py); their position is the inventory of those orders (inventory.py).
@@ -15,7 +15,8 @@ the market ring overtook it. An exit is never dropped: it is issued until the po
 Where to look: levels.py and exits.py (what a position does at a price), forced.py (what closes it
 whatever the price), prices.py (market events into steps), watching.py (steps into orders), guard.py
 and protection.py (the stop that rests at the venue), fills.py (reports), undo.py and recovery.py
-(what a crash leaves).
+(what a crash leaves); entries.py (signals into orders), limit_table.py and limits.py (what they
+must pass), exposure.py (what is at stake), correlation.py, throttle.py, trades.py, sizing.py.
 """
 
 from __future__ import annotations

@@ -103,6 +103,21 @@ def observe_prices(context: int, now_ns: int) -> int:
 
 
 @kernel
+def likeness_of(correlation: int, first: int, second: int, samples_min: int, sign: int) -> float:
+    """Return the correlation of two symbols times `sign` where that is above 0, else 0; or UNKNOWN.
+
+    As `correlation_of`, but what is no risk is not worked out to the end.
+    """
+    view = correlation_at(correlation)
+    pair = pair_index(first, second)
+    square = view.square_row[pair] * view.square_column[pair]
+    if view.sample_count[pair] < samples_min or not square > 0.0:
+        return UNKNOWN
+    product = view.product[pair] * sign
+    return min(1.0, product / math.sqrt(square)) if product > 0.0 else 0.0
+
+
+@kernel
 def correlation_of(correlation: int, first: int, second: int, samples_min: int) -> float:
     """Return the correlation of two symbols in -1..1, or UNKNOWN.
 
@@ -112,7 +127,7 @@ def correlation_of(correlation: int, first: int, second: int, samples_min: int) 
     pair = pair_index(first, second)
     if view.sample_count[pair] < samples_min:
         return UNKNOWN
-    scale = math.sqrt(view.square_row[pair]) * math.sqrt(view.square_column[pair])
+    scale = math.sqrt(view.square_row[pair] * view.square_column[pair])
     if not scale > 0.0:
         return UNKNOWN
     return max(-1.0, min(1.0, view.product[pair] / scale))

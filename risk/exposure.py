@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import math
 
-from risk.correlation import UNKNOWN, correlation_of
+from risk.correlation import UNKNOWN, likeness_of
 from risk.positions import (
     FLAT,
     exit_price,
@@ -107,12 +107,13 @@ def _compare(context: int, symbol: int, other: int) -> None:
     view = context_at(context)
     check = check_at(view.check)
     settings = parameters_at(view.parameters)
-    found = correlation_of(view.correlation, symbol, other, settings.correlation_samples_min)
+    sign = check.side * side_of(position_address(context, other))
+    samples_min = settings.correlation_samples_min
+    found = likeness_of(view.correlation, symbol, other, samples_min, sign)
     if found == UNKNOWN:
         check.unknown_pairs += 1
-        return
-    side = side_of(position_address(context, other))
-    check.correlation = max(check.correlation, found * check.side * side)
+    else:
+        check.correlation = max(check.correlation, found)
 
 
 @kernel
@@ -137,7 +138,7 @@ def measure_exposure(context: int, symbol: int) -> None:
     check.strategy_notional_e8 = 0
     check.risk_e8 = 0
     check.inventory_e8 = 0
-    check.correlation = -1.0
+    check.correlation = 0.0
     check.unknown_pairs = 0
     missing = control.open_position_count
     for other in range(control.symbol_count):

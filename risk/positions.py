@@ -68,6 +68,9 @@ def share_of(whole: int, part: int, parts: int) -> int:
 
     Requires 0 ≤ part ≤ parts < 2^31, whole ≥ 0.
     """
+    if part == 0:
+        # Nothing is closed yet, which is nearly always so: no division.
+        return 0
     each = whole // parts
     rest = whole - each * parts
     return each * part + rest * part // parts

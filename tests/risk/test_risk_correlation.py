@@ -11,7 +11,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from risk.correlation import UNKNOWN, correlation_of, observe_prices, pair_index, take_returns
+from risk.correlation import (
+    UNKNOWN,
+    correlation_of,
+    likeness_of,
+    observe_prices,
+    pair_index,
+    take_returns,
+)
 from risk.state import CORRELATION, CORRELATION_OFFSET
 from shm.records import SYMBOL_COUNT_MAX
 from tests.naive.risk_correlation import Prices
@@ -41,6 +48,9 @@ def agree(estimate, prices: Prices, count: int) -> None:
             else:
                 assert math.isclose(found, wanted, abs_tol=1e-9), (first, second)
                 assert -1.0 <= found <= 1.0
+            for sign in (1, -1):
+                alike = likeness_of(ctypes.addressof(estimate), first, second, MIN, sign)
+                assert alike == (UNKNOWN if wanted is None else max(0.0, found * sign))
 
 
 @settings(max_examples=60, deadline=None, derandomize=True)
