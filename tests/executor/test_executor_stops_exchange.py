@@ -84,7 +84,9 @@ def test_unknown_outcome(exchange_rig, exchange, outcome):
     order_id = write_stop(rig, exchange, 5_000)
     wanted = OrderStatus.NEW if outcome == "live" else OrderStatus.REJECTED
     rig.pump(lambda: rig.status(order_id) == wanted)
-    assert rig.reports_of(order_id)[0][0] == "UNKNOWN"
+    # The event of a stop that lives may overtake the answer that leaves its outcome open.
+    first = ("UNKNOWN", "NEW") if outcome == "live" else ("UNKNOWN",)
+    assert rig.reports_of(order_id)[0][0] in first
     assert len(exchange.stops()) == (outcome == "live")
     buy(rig, side=-1, is_exit=True)
     close_and_compare(rig, exchange)
