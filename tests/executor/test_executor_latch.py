@@ -82,6 +82,7 @@ def test_fault_41_a_kill_during_a_burst_lets_nothing_more_out(make_rig, venue):
     refused = [i for i in entries if i not in sent]
     assert len(refused) >= 150
     rig.pump(lambda: not rig.agent._ledger.table.open_ids - set(exits), 20.0)
+    rig.pump(lambda: all(rig.status(i) == OrderStatus.NEW for i in exits), 20.0)
     left = [order for order in venue.orders if order.is_open]
     assert {o.params["newClientOrderId"] for o in left} == {rig.client_id(i) for i in exits}
     placed = {p["newClientOrderId"] for p in venue.placed()}
