@@ -14,9 +14,10 @@ the market ring overtook it. An exit is never dropped: it is issued until the po
 
 Where to look: levels.py and exits.py (what a position does at a price), forced.py (what closes it
 whatever the price), prices.py (market events into steps), watching.py (steps into orders), guard.py
-and protection.py (the stop that rests at the venue), fills.py (reports), undo.py and recovery.py
-(what a crash leaves); entries.py (signals into orders), limit_table.py and limits.py (what they
-must pass), exposure.py (what is at stake), correlation.py, throttle.py, trades.py, sizing.py.
+and protection.py (the stop that rests at the venue), coverage.py (the time without it), fills.py
+(reports), undo.py and recovery.py (what a crash leaves); entries.py (signals into orders),
+limit_table.py and limits.py (what they must pass), exposure.py (what is at stake), correlation.py,
+throttle.py, trades.py, sizing.py.
 """
 
 from __future__ import annotations

@@ -6,6 +6,7 @@ up to filled_lot. Stretches that were applied are remembered; what is covered is
 
 from __future__ import annotations
 
+from risk.coverage import begin_exposure
 from risk.foreign import apply_foreign, is_foreign_fill
 from risk.guard import finish_stop, note_stop_status, revive_stop
 from risk.inventory import take_fill
@@ -274,6 +275,7 @@ def take_report(context: int, report: int, now_ns: int) -> None:
             result = apply_report(context, order, report, now_ns)
         else:
             result = APPLIED if apply_foreign(context, report, now_ns) else OLD
+        begin_exposure(context, source.symbol, source.written_ns, now_ns)
     advance(view.reports, 0)
     if order != 0 or is_foreign:
         end_change(context)

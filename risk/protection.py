@@ -5,23 +5,22 @@ beyond its stop by an offset, so that risk's own exit comes first while risk run
 it, it is canceled, its end is waited for, and another is placed.
 
 # Invariant: at most one stop of a symbol is asked for and not known to have ended. A position
-# without one that covers it is timed: `exposed_ns`, the histogram `unprotected`.
+# without one that covers it is timed (see coverage.py).
 
-A position that is on the wrong side gets none, as it is being closed, and neither does one that is
-somebody else's. Loops: none.
+Loops: none.
 """
 
 from __future__ import annotations
 
 import math
 
+from risk.coverage import track_exposure, wanted_lot
 from risk.guard import CANCELING, DOUBT, NONE, PLACING, RESTING, guard_address
 from risk.positions import position_address, symbol_state_address
 from risk.state import CONTEXT, GUARD, PARAMETERS, SYMBOL_STATE
 from risk.stops import write_cancel, write_stop
 from shm.compiled import kernel
-from shm.histograms import record_value
-from shm.tables import CONTROL, POSITION, PositionOwner
+from shm.tables import CONTROL, POSITION
 from shm.views import view_of
 
 context_at = view_of(CONTEXT)
@@ -31,20 +30,10 @@ position_at = view_of(POSITION)
 parameters_at = view_of(PARAMETERS)
 symbol_state_at = view_of(SYMBOL_STATE)
 
-LEFT_ALONE = int(PositionOwner.LEFT_ALONE)
 # A cancel that nobody answers is written again after this; what is waited for is looked at then.
 RESEND_NS = 2_000_000_000
 # While something is awaited, or a ring was full, the next look comes after this at the latest.
 LOOK_NS = 20_000_000
-
-
-@kernel
-def wanted_lot(position: int) -> int:
-    """Return the lots that a stop is to cover; 0 = none is wanted."""
-    row = position_at(position)
-    if row.owner == LEFT_ALONE:
-        return 0
-    return max(0, row.entry_lot - row.exit_lot)
 
 
 @kernel
@@ -53,30 +42,6 @@ def wanted_tick(position: int, offset_pct: float) -> int:
     row = position_at(position)
     offset = max(1, math.floor(row.stop_tick * offset_pct))
     return max(1, row.stop_tick - row.side * offset)
-
-
-@kernel
-def covers(guard: int, position: int) -> bool:
-    """Return whether the venue is known to hold a stop for all that is held."""
-    view = guard_at(guard)
-    row = position_at(position)
-    if view.state != RESTING or view.side != -row.side:
-        return False
-    return view.position_id == row.position_id and view.quantity_lot >= wanted_lot(position)
-
-
-@kernel
-def track_exposure(context: int, symbol: int, now_ns: int) -> None:
-    """Begin to time a position that no stop covers, or record how long it was uncovered."""
-    place = position_address(context, symbol)
-    address = guard_address(context, symbol)
-    guard = guard_at(address)
-    if wanted_lot(place) > 0 and not covers(address, place):
-        if guard.exposed_ns == 0:
-            guard.exposed_ns = now_ns
-    elif guard.exposed_ns != 0:
-        record_value(context_at(context).unprotected, now_ns - guard.exposed_ns)
-        guard.exposed_ns = 0
 
 
 @kernel

@@ -5,6 +5,7 @@ Both are one change each (see undo.py): the ledger and the ring say the same aft
 
 from __future__ import annotations
 
+from risk.coverage import begin_exposure
 from risk.guard import CANCELING, PLACING, guard_address
 from risk.orders import (
     EXIT_FLAGS,
@@ -104,6 +105,7 @@ def write_cancel(context: int, symbol: int, order_id: int, now_ns: int) -> bool:
     if guard.order_id == order_id:
         guard.state = CANCELING
         guard.written_ns = now_ns
+        begin_exposure(context, symbol, now_ns, now_ns)
     else:
         guard.stray_ns = now_ns
     place = position_address(context, symbol)

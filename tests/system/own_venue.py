@@ -102,6 +102,11 @@ class OwnVenue:
             quantity=quantity, reduceOnly="true",
         )  # fmt: skip
 
+    def placed(self) -> int:
+        """Return how many requests to place an order or a stop have arrived."""
+        reply = self._session.get(f"{self.rest}/local/orders", timeout=5)
+        return sum(count for kind, count in reply.json()["requests"].items() if "place" in kind)
+
     def orders(self) -> list[dict[str, Any]]:
         return self.call("GET", "/fapi/v1/openOrders")
 

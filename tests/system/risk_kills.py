@@ -3,13 +3,18 @@
     python -m tests.system.risk_kills [--kills 200] [--seed 1]
 
 Each kill is a SIGKILL after a seeded delay. After it risk must be back, its positions be the
-venue's, and a stop rest for each of them, never two. The time without a stop is printed as risk
-measured it: from the first fill, or the cancel that precedes a move, to the report that one rests.
+venue's, and a stop rest for each of them, never two. Before a seeded share of the kills the
+supervisor is frozen: risk then stays dead for a while, in which nothing may be placed.
+
+The time without a stop is judged twice. Risk measures it (histogram `unprotected`): from the
+report of a fill, or the cancel that precedes a move, to its reading that one rests. The venue
+remembers fills and stops by the millisecond (see venue_gaps.py).
 """
 
 from __future__ import annotations
 
 import argparse
+import ctypes
 import os
 import random
 import signal
@@ -23,9 +28,13 @@ from pathlib import Path
 from typing import Any
 
 from risk.state import GUARD, GUARDS_OFFSET, GuardState
-from shm.tables import PositionState, ProcessState
+from shm.records import OrderStatus
+from shm.ring_layout import HEAD_OFFSET, RING
+from shm.segments import process_start_time
+from shm.tables import ORDER_ROW, PositionState, ProcessState
 from tests.system.own_venue import KEY, SECRET, OwnVenue
 from tests.system.pipeline import Pipeline, wait_until
+from tests.system.venue_gaps import quantile, venue_gaps
 
 SYMBOLS = ("BTCUSDT", "ETHUSDT")
 TRADING = (
@@ -34,11 +43,23 @@ TRADING = (
     "scalping.confidence_threshold=0.3",
     "scalping.min_confirmations=0",
     "scalping.order_flow_imbalance=0.05",
-    "scalping.order_flow_hold_min_s=1",
-    "scalping.order_flow_hold_max_s=4",
-    "scalping.momentum_hold_min_s=1",
-    "scalping.momentum_hold_max_s=4",
-    "risk.venue_stop_move_ms=500",
+    "scalping.order_flow_hold_min_s=0",
+    "scalping.order_flow_hold_max_s=2",
+    "scalping.momentum_hold_min_s=0",
+    "scalping.momentum_hold_max_s=2",
+    "scalping.mean_reversion_hold_min_s=0",
+    "scalping.mean_reversion_hold_max_s=2",
+    # The stop at the venue follows often.
+    "risk.trailing_activation_pct=0.0002",
+    "risk.trailing_distance_pct=0.0002",
+    "risk.stop_loss_pct=0.00015",
+    "risk.trail_risk_fraction=0.1",
+    "risk.profit_step_risk=0.1",
+    "risk.imbalance_exit=1.0",
+    "risk.close_on_reverse_signal=false",
+    "risk.venue_stop_offset_pct=0.0001",
+    "risk.venue_stop_move_pct=0.00002",
+    "risk.venue_stop_move_ms=50",
     "risk.max_consecutive_losses=0",
     "risk.warmup_s=0",
     "position_sizing.correlation_limit=1.0",
@@ -46,6 +67,8 @@ TRADING = (
     "risk.repeat_window_ms=1000",
     "risk.max_daily_loss=0.5",
 )
+# Requests take 10 to 20 ms to the venue, so that each phase is long enough to be hit.
+FAR = ("--regime", "volatile", "--fault", "request_latency:delay_ms=10,jitter_ms=10")
 OFTEN = (
     "supervisor.restart_budget=100",
     "supervisor.restart_window_s=1",
@@ -56,7 +79,16 @@ OFTEN = (
 # The venue is asked over REST: what it shows and what risk knows differ for as long as that takes.
 AGREE_S = 20.0
 ASK_S = 0.5
-FOLLOWING = 0.8
+# Most kills are aimed at one of the phases, which last from a millisecond to seconds; half of them
+# fall a little later.
+AIMED, LATE = 0.85, 0.5
+PATIENCE_S, LOOK_S = 2.0, 0.0001
+# Of the kills, and how long risk is kept dead then, once what it had written is on its way.
+SILENT = 0.1
+DEAD_S = 0.2
+TOLD = 20
+# From rest to the most delicate.
+PHASES = ("flat", "open", "exiting", "entering", "canceling", "placing")
 
 
 def guard(memory: Any, symbol: int) -> Any:
@@ -120,49 +152,144 @@ class Agreement:
         return mine == theirs == believed(self._memory) and set(stops) == set(theirs)
 
 
-def kill_risk(memory: Any) -> float:
-    """Kill risk and wait until it is back; return the seconds that took."""
-    row = memory.process("risk")
-    before = row.pid
-    assert before > 1, f"no process to kill: pid={before}"
-    started = time.monotonic()
-    os.kill(before, signal.SIGKILL)
-    wait_until(
-        lambda: row.pid != before and row.state in (ProcessState.READY, ProcessState.RUNNING),
-        60.0,
-        "risk back at work",
-    )
-    return time.monotonic() - started
+def waiting_orders(memory: Any) -> tuple[int, int]:
+    """Return how many orders were ever written to the ring, and how many of them still wait."""
+    ring = memory.ring("orders")
+    tail = RING.at(ring).tail
+    head = ctypes.c_int64.from_address(ring + HEAD_OFFSET).value
+    return tail, tail - head
+
+
+def is_sending(memory: Any) -> bool:
+    """Return whether an order is on its way to the venue. Loop bound: order_row_count."""
+    rows = (memory.order_rows + index * ORDER_ROW.size for index in range(memory.order_row_count))
+    return any(ORDER_ROW.at(row).status == OrderStatus.SENDING for row in rows)
+
+
+def moment(memory: Any) -> str:
+    """Return in which phase the symbol is that is furthest from rest, for the statistics."""
+    found = "flat"
+    for index in range(len(SYMBOLS)):
+        row, stop = memory.position(index), guard(memory, index).state
+        if row.state == PositionState.ENTERING:
+            phase = "entering"
+        elif row.state == PositionState.EXITING:
+            phase = "exiting"
+        elif stop in (GuardState.PLACING, GuardState.CANCELING):
+            phase = GuardState(stop).name.lower()
+        else:
+            phase = "open" if row.quantity_lot else "flat"
+        found = max(found, phase, key=PHASES.index)
+    return found
+
+
+def check_silence(memory: Any, venue: OwnVenue, dead_s: float) -> int:
+    """Check that nothing is placed while risk is dead; what it had written before may be.
+
+    Returns the signals that the engine gave meanwhile.
+    """
+    wait_until(lambda: waiting_orders(memory)[1] == 0, 5.0, "the executor has read all orders")
+    written = waiting_orders(memory)[0]
+    wait_until(lambda: not is_sending(memory), 5.0, "the venue has answered to all of them")
+    placed, signals = venue.placed(), memory.counters.get("engine.signals")
+    threading.Event().wait(dead_s)
+    assert waiting_orders(memory) == (written, 0)
+    assert venue.placed() == placed, "placed while risk was dead"
+    return memory.counters.get("engine.signals") - signals
+
+
+class Killer:
+    """Kill risk at seeded moments and remember what was measured. Any disagreement fails."""
+
+    def __init__(self, memory: Any, venue: OwnVenue, seed: int) -> None:
+        self.memory, self.venue = memory, venue
+        self._chance = random.Random(seed)
+        self._get = memory.counters.get
+        self.back_s: list[float] = []
+        self.moments: Counter[str] = Counter()
+        self.held = self.silences = self.unheard = 0
+
+    def kill(self) -> None:
+        """Wait for a seeded moment, kill risk, wait until it is back and agrees with the venue."""
+        chance = self._chance
+        if chance.random() < AIMED:
+            self._aim(chance.choice(PHASES))
+        else:
+            threading.Event().wait(chance.random())
+        if chance.random() < LATE:
+            threading.Event().wait(chance.choice((0.001, 0.02, 0.3)) * chance.random())
+        is_silence = chance.random() < SILENT
+        self.moments[moment(self.memory)] += 1
+        self.held += bool(believed(self.memory))
+        self._kill(is_silence)
+        wait_until(Agreement(self.memory, self.venue), AGREE_S, "risk and venue agree")
+
+    def _aim(self, phase: str) -> None:
+        """Wait for a phase; the rarest may not come, then the kill falls wherever it falls."""
+        end_s = time.monotonic() + PATIENCE_S
+        pause = threading.Event()
+        while moment(self.memory) != phase and time.monotonic() < end_s:
+            pause.wait(LOOK_S)
+
+    def _kill(self, is_silence: bool) -> None:
+        row = self.memory.process("risk")
+        before, supervisor = row.pid, self.memory.process("supervisor").pid
+        assert before > 1 and supervisor > 1, f"no process to kill: {before} {supervisor}"
+        if is_silence:
+            os.kill(supervisor, signal.SIGSTOP)
+        try:
+            os.kill(before, signal.SIGKILL)
+            if is_silence:
+                wait_until(lambda: process_start_time(before) == 0, 5.0, "risk is dead")
+                self.unheard += check_silence(self.memory, self.venue, DEAD_S)
+                self.silences += 1
+        finally:
+            os.kill(supervisor, signal.SIGCONT)
+        started = time.monotonic()
+        wait_until(
+            lambda: row.pid != before and row.state in (ProcessState.READY, ProcessState.RUNNING),
+            60.0,
+            "risk back at work",
+        )
+        self.back_s.append(time.monotonic() - started)
+
+    def result(self) -> dict[str, Any]:
+        """Return what was measured, times in ms."""
+        get = self._get
+        histogram = self.memory.histograms.get("unprotected")
+        p50, p99, worst = (value or 0 for value in histogram.percentiles((0.5, 0.99, 1.0)))
+        gaps = [gap.length_ms for gap in venue_gaps(self.venue, SYMBOLS)]
+        back_ms = [round(seconds * 1000) for seconds in self.back_s]
+        return {
+            "kills": len(self.back_s),
+            "kills_with_position": self.held,
+            "kills_by_phase": "/".join(f"{name}:{self.moments[name]}" for name in PHASES),
+            "kills_held_dead": self.silences,
+            "signals_meanwhile": self.unheard,
+            "restart_ms_p50": quantile(back_ms, 0.5),
+            "restart_ms_max": max(back_ms),
+            "round_trips": get("risk.round_trips"),
+            "stops": get("risk.stops"),
+            "exits_by_venue_stop": get("risk.exit_protection"),
+            "unprotected_count": histogram.count,
+            "unprotected_ms_p50": round(p50 / 1e6, 3),
+            "unprotected_ms_p99": round(p99 / 1e6, 3),
+            "unprotected_ms_max": round(worst / 1e6, 3),
+            "venue_gaps": len(gaps),
+            "venue_gap_ms_p50": quantile(gaps, 0.5),
+            "venue_gap_ms_p99": quantile(gaps, 0.99),
+            "venue_gap_ms_max": max(gaps, default=0),
+        }
 
 
 def kill_many(memory: Any, venue: OwnVenue, kills: int, seed: int) -> dict[str, Any]:
-    """Kill risk at seeded moments; return what was measured. Any disagreement fails."""
-    chance = random.Random(seed)
-    pause = threading.Event()
-    back, held = [], 0
-    get = memory.counters.get
-    for _ in range(kills):
-        # Most kills follow an order of risk's: between an entry, its fills, its stop and its exit.
-        if chance.random() < FOLLOWING:
-            orders = get("risk.orders")
-            wait_until(lambda orders=orders: get("risk.orders") > orders, 60.0, "an order")
-        pause.wait(chance.choice((0.0, 0.005, 0.05, 0.3, 1.0)) * chance.random())
-        held += bool(believed(memory))
-        back.append(kill_risk(memory))
-        wait_until(Agreement(memory, venue), AGREE_S, "risk and venue agree")
-    histogram = memory.histograms.get("unprotected")
-    p50, p99 = (value or 0 for value in histogram.percentiles((0.5, 0.99)))
-    return {
-        "kills": kills,
-        "kills_with_position": held,
-        "restart_ms_max": round(max(back) * 1000, 1),
-        "round_trips": get("risk.round_trips"),
-        "stops": get("risk.stops"),
-        "exits_by_venue_stop": get("risk.exit_protection"),
-        "unprotected_count": histogram.count,
-        "unprotected_ms_p50": round(p50 / 1e6, 3),
-        "unprotected_ms_p99": round(p99 / 1e6, 3),
-    }
+    """Kill risk that often; return what was measured."""
+    killer = Killer(memory, venue, seed)
+    for done in range(1, kills + 1):
+        killer.kill()
+        if done % TOLD == 0:
+            print(f"{done} kills, {killer.held} with a position", file=sys.stderr, flush=True)
+    return killer.result()
 
 
 def main() -> int:
@@ -172,7 +299,7 @@ def main() -> int:
     arguments = parser.parse_args()
     os.environ["BINANCE_TESTNET_API_KEY"] = KEY
     os.environ["BINANCE_TESTNET_API_SECRET"] = SECRET
-    venue = OwnVenue()
+    venue = OwnVenue(*FAR)
     with tempfile.TemporaryDirectory() as folder:
         pipeline = Pipeline(Path(folder), settings=(*venue.settings, *TRADING, *OFTEN))
         try:

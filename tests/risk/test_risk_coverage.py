@@ -1,0 +1,64 @@
+"""The time a position is without a stop at the venue: from the report on, over restarts of risk."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+
+from shm.records import OrderAction, OrderStatus
+
+MS = 1_000_000
+
+
+@pytest.fixture
+def guarded(make_desk):
+    return make_desk(
+        trading__base_position_usd=1000.0,
+        risk__max_order_notional_usd=5000.0,
+        risk__venue_stop=True,
+    )
+
+
+def test_the_time_without_a_stop_goes_on_while_risk_is_dead(guarded):
+    """A fill counts from its report on, read or not, and a move from its cancel on."""
+    entry = guarded.enter()
+    guarded.report(
+        entry, OrderStatus.FILLED, fill_tick=450_000, fill_lot=entry.quantity_lot,
+        filled_lot=entry.quantity_lot, trade_id=1, written_ns=time.monotonic_ns() - 3_000 * MS,
+    )  # fmt: skip
+    guarded.recover()
+    guarded.look()
+    (stop,) = guarded.orders()
+    guarded.rest(stop)
+    histogram = guarded.memory.histograms.get("unprotected")
+    assert histogram.count == 1 and histogram.percentiles((0.5,))[0] >= 3_000 * MS
+    guarded.release_move()
+    guarded.best(450_880, 450_881)
+    guarded.look()
+    (cancel,) = guarded.orders()
+    assert cancel.action == OrderAction.CANCEL and guarded.guard().exposed_ns > 0
+    guarded.guard().exposed_ns -= 9_000 * MS
+    guarded.recover()
+    guarded.report(stop, OrderStatus.CANCELED, written_ns=time.monotonic_ns())
+    guarded.look()
+    (again,) = guarded.orders()
+    guarded.rest(again)
+    assert histogram.count == 2 and histogram.percentiles((0.99,))[0] >= 9_000 * MS
+
+
+def test_a_stamp_that_cannot_be_is_not_believed(guarded):
+    order = guarded.enter()
+    ahead = time.monotonic_ns() + 3_600_000 * MS
+    guarded.report(
+        order, OrderStatus.PARTIALLY_FILLED, fill_tick=450_000, fill_lot=1, filled_lot=1,
+        trade_id=1, written_ns=ahead,
+    )  # fmt: skip
+    guarded.look()
+    assert 0 < guarded.guard().exposed_ns < ahead
+
+
+def test_without_stops_at_the_venue_nothing_is_timed(make_desk):
+    desk = make_desk()
+    desk.open()
+    assert desk.guard().exposed_ns == 0
