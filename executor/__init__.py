@@ -14,8 +14,7 @@ CODE_NOT_FOUND one that it does not know any more; REJECTED with -2021 one that 
 at once. A stop of a position that is open stays when everything else is canceled.
 
 Fills of orders that are not ours are reported with order id 0 and a trade id that counts up within
-their symbol; so is a position that differed from the venue's again and again, with nothing in
-flight.
+their symbol; so is a position that differed from the venue's again and again, at rest or not.
 
 What it drops: orders whose time has passed, entries while trading is halted, and orders for which
 the table has no row are refused as NOT_SENT with a report. Fills that were applied already are

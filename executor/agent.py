@@ -153,7 +153,7 @@ class Agent:
             self._ledger, self._runner, self._texts, counts, self._log, window_ms * NS_PER_MS,
             self._timers,
         )  # fmt: skip
-        comparing = Comparing(context, self._ledger, self._resolver)
+        comparing = Comparing(context, self._ledger, self._resolver, self._clock)
         sweeper = Sweeper(context, counts, self._ledger, self._resolver, comparing)
         self._placing = Placing(
             context, counts, self._ledger, self._runner, self._timers, self._rest, self._texts,

@@ -80,7 +80,8 @@ class Ledger:
 
     `on_gap(order_id)` is called when a fill is missing before the one that arrived; `on_revived`
     when the venue has an order that was taken for absent; `on_ended` when a resting order has ended
-    that is not among `asked`, the orders that we have asked the venue to cancel.
+    that is not among `asked`, the orders that we have asked the venue to cancel. `on_fill(symbol,
+    signed lots, venue_ns)` is called for every fill that is reported.
     """
 
     def __init__(
@@ -90,6 +91,7 @@ class Ledger:
         self.backlog: deque[Change] = deque()
         self.on_gap: Callable[[int], None] = lambda order_id: None
         self.on_revived: Callable[[int], None] = lambda order_id: None
+        self.on_fill: Callable[[int, int, int], None] = lambda symbol, lots, venue_ns: None
         self.on_ended: Callable[[int], None] = lambda order_id: None
         self.asked: set[int] = set()
         self._memory = memory
@@ -256,6 +258,8 @@ class Ledger:
         report.written_ns = time.monotonic_ns()
         self._kernels.ring_publish(self._ring, slot)
         self._unrung = True
+        if change.fill_lot > 0:
+            self.on_fill(source.symbol, change.fill_lot * source.side, change.venue_ns)
         return True
 
     def set_sums(self, row: Any, value: int, fee_e8: int, trade_id: int) -> None:

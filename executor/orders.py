@@ -36,7 +36,6 @@ class OrderTable:
     def __init__(self, address: int, row_count: int) -> None:
         assert row_count > 0, f"an order table needs rows: row_count={row_count}"
         self._address = address
-        self.last_opened: dict[int, int] = {}  # by symbol: the id of its newest order
         self.row_count = row_count
         self.open_ids: set[int] = set()
         self.ended_ids: set[int] = set()
@@ -140,7 +139,6 @@ class OrderTable:
         row.strategy = order.strategy
         row.error_code = row.queries = 0
         row.order_id = order.order_id
-        self.last_opened[order.symbol] = order.order_id
         self.open_ids.add(order.order_id)
         return row
 

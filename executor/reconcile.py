@@ -217,8 +217,8 @@ class Reconciler:
         found = yield from self._comparing.compare(QUERY)
         if found is None or distrusts != self._distrusts or not self._user.is_up:
             return False
-        # In doubt nothing is trusted here, in flight or not: the next comparison is soon.
-        self._conclude(found, ())
+        # In doubt nothing is trusted here: the next comparison is soon.
+        self._conclude(found, (), in_doubt=True)
         if not self._control.reconciled:
             self._log.info("reconciled", wallet_e8=self._control.wallet_e8)
         self._control.reconciled = 1
@@ -226,10 +226,12 @@ class Reconciler:
 
     # --- comparing ---------------------------------------------------------------------------
 
-    def _conclude(self, found: dict[int, Finding], busy: Collection[int]) -> None:
-        """Say of each symbol whether it is trusted; symbols in flight get no verdict."""
+    def _conclude(
+        self, found: dict[int, Finding], busy: Collection[int], in_doubt: bool = False
+    ) -> None:
+        """Say of each symbol whether it is trusted; busy ones get no verdict."""
         self._counts.reconciliations.value += 1
-        for symbol in self._trusts.conclude(found, busy):
+        for symbol in self._trusts.conclude(found, busy, in_doubt):
             self._hasten(symbol, AGAIN_NS)
         symbols = range(len(self._context.symbols))
         agrees = not any(self._context.memory.trust(s).distrust & COMPARED for s in symbols)
@@ -243,14 +245,11 @@ class Reconciler:
     def _compare(self, priority: int, symbols: Collection[int] = ()) -> Procedure:
         """Compare and conclude, unless the stream was lost meanwhile."""
         distrusts = self._distrusts
-        newest = dict(self._ledger.table.last_opened)
         busy = self._comparing.busy_symbols()
         found = yield from self._comparing.compare(priority, symbols)
         if found is None or distrusts != self._distrusts or not self._user.is_up:
             return
         busy |= self._comparing.busy_symbols()
-        now = self._ledger.table.last_opened
-        busy |= {symbol for symbol in now if now[symbol] != newest.get(symbol)}
         self._conclude(found, busy)
 
     # --- while running -----------------------------------------------------------------------
@@ -352,7 +351,7 @@ class Reconciler:
         if found is None or made is None:
             self._log.error("the venue did not answer at the end")
             return False
-        self._conclude(found, ())
+        self._conclude(found, (), in_doubt=True)
         self._counts.orders_lost.value = len(made.lost) + len(made.undecided)
         agrees = bool(self._counts.venue_matches.value)
         agrees = agrees and made.agrees and not self._counts.orders_duplicated.value

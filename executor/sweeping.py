@@ -149,10 +149,10 @@ class Sweeper:
 
     def cancel_foreign(self, finding: Finding) -> Procedure:
         """Cancel a symbol's open orders and stops that are not ours, as a comparison found them."""
-        for state in finding.orders:
+        for state in finding.orders.values():
             self._tell_unknown(state.symbol, state.client_id)
             yield from self.cancel_order(state)
-        for stop in finding.stops:
+        for stop in finding.stops.values():
             if self._protects(stop, finding.theirs):
                 continue
             self._tell_unknown(stop.symbol, stop.client_id)

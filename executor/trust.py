@@ -2,9 +2,8 @@
 
 A symbol that differs takes no entries until a comparison finds it equal; the others go on. An order
 that is not ours is left alone (`risk.foreign_policy: halt`) or canceled (`adopt`, `reduce`). A
-position that differs in the same way AGREE_COUNT times in a row, with nothing of the symbol in
-flight, is taken over: the difference is published as a fill of nobody's order, and risk does what
-its policy says.
+position that differs in the same way AGREE_COUNT times in a row is taken over: the difference is
+published as a fill of nobody's order, and risk does what its policy says.
 """
 
 from __future__ import annotations
@@ -16,6 +15,7 @@ from typing import Any
 
 from executor.comparing import Finding
 from executor.counts import Counts
+from executor.differences import Streak, agrees
 from executor.ledger import Change, Ledger
 from executor.transitions import OrderEvent
 from executor.venue import PositionRow
@@ -34,7 +34,7 @@ class Trusts:
     def __init__(self, context: StageContext, counts: Counts, ledger: Ledger) -> None:
         self._memory, self._symbols, self._log = context.memory, context.symbols, context.log
         self._counts, self._ledger = counts, ledger
-        self._seen: dict[int, tuple[int, int, int]] = {}  # symbol → theirs, ours, times in a row
+        self._streaks: dict[int, Streak] = {}  # by symbol
         self._told: dict[int, list[str]] = {}
 
     def mark(self, symbol: int, bits: int, mask: int) -> None:
@@ -42,36 +42,48 @@ class Trusts:
         row = self._memory.trust(symbol)
         row.distrust = (row.distrust & ~mask) | bits
 
-    def conclude(self, found: dict[int, Finding], busy: Collection[int]) -> set[int]:
+    def conclude(
+        self, found: dict[int, Finding], busy: Collection[int], in_doubt: bool
+    ) -> set[int]:
         """Take over what a comparison found; return the symbols that are to be looked at again.
 
-        Symbols with orders in flight, before, during or after it, get no verdict.
+        Args:
+            found: findings by symbol.
+            busy: symbols that get no verdict: an order of theirs is in doubt.
+            in_doubt: a position of which nothing is certain counts as one that differs. Otherwise
+                it is left as it was found before.
         """
         again: set[int] = set()
         for symbol, finding in found.items():
+            streak = self._streaks.setdefault(symbol, Streak())
             if symbol in busy:
-                self._seen.pop(symbol, None)
-                if finding.differs:
+                self._streaks.pop(symbol)
+                if finding.texts or not agrees(finding.possible):
                     again.add(symbol)
                 continue
-            bits = POSITION if finding.theirs != finding.ours else 0
-            bits |= ORDER if finding.texts else 0
-            self.mark(symbol, bits, COMPARED)
-            row = self._memory.trust(symbol)
-            row.venue_lot = finding.theirs
-            row.compared_ns = time.monotonic_ns()
-            self._tell(symbol, finding)
-            if bits & POSITION and self._agree(finding):
+            times = streak.note(finding.possible, finding.lates)
+            self._mark(finding, in_doubt)
+            self._tell(symbol, finding, in_doubt)
+            if times >= AGREE_COUNT:
                 self._take_over(finding)
-            elif not bits & POSITION:
-                self._seen.pop(symbol, None)
-            if bits & POSITION:
+            if not agrees(finding.possible):
                 again.add(symbol)
         return again
 
-    def _tell(self, symbol: int, finding: Finding) -> None:
+    def _mark(self, finding: Finding, in_doubt: bool) -> None:
+        is_certain = finding.moved or agrees(finding.possible)
+        bits = ORDER if finding.texts else 0
+        if finding.moved or (in_doubt and not is_certain):
+            bits |= POSITION
+        self.mark(finding.symbol, bits, COMPARED if is_certain or in_doubt else ORDER)
+        if is_certain:
+            row = self._memory.trust(finding.symbol)
+            row.venue_lot = finding.theirs
+            row.compared_ns = time.monotonic_ns()
+
+    def _tell(self, symbol: int, finding: Finding, in_doubt: bool) -> None:
         name = self._symbols[symbol]
-        texts = sorted(finding.told(name))
+        texts = sorted(finding.told(name, in_doubt))
         before = self._told.get(symbol, [])
         self._counts.mismatches.value += len(texts)
         if texts and texts != before:
@@ -85,26 +97,21 @@ class Trusts:
             self._log.info("the venue agrees again", symbol=name)
         self._told[symbol] = texts
 
-    def _agree(self, finding: Finding) -> bool:
-        theirs, ours, times = self._seen.get(finding.symbol, (0, 0, 0))
-        times = times + 1 if (theirs, ours) == (finding.theirs, finding.ours) else 1
-        self._seen[finding.symbol] = (finding.theirs, finding.ours, times)
-        return times >= AGREE_COUNT
-
     def _take_over(self, finding: Finding) -> None:
         """Publish the difference as a fill of nobody's order."""
         symbol = finding.symbol
-        delta = finding.theirs - finding.ours
+        (delta,) = finding.possible
         tick = self._price(finding)
         if tick <= 0:
             return
-        self._seen.pop(symbol, None)
+        self._streaks.pop(symbol)
         self._counts.corrections.value += 1
         self._log.error(
             "position taken over from the venue",
             symbol=self._symbols[symbol],
             venue_lot=finding.theirs,
             our_lot=finding.ours,
+            difference_lot=delta,
             price_tick=tick,
         )
         self._ledger.apply(
