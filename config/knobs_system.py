@@ -73,7 +73,8 @@ PERFORMANCE = (
         "Slots of the order table",
     ),
     Knob(
-        _FILE, "performance.queue_size", "int", "slots", 8192, 64, 1_048_576,
+        # The smallest ones are for trying what happens when a ring is full.
+        _FILE, "performance.queue_size", "int", "slots", 8192, 8, 1_048_576,
         "Slots of each gated ring (signals, orders, reports); a power of two",
     ),
     Knob(

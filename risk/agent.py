@@ -11,10 +11,13 @@ from runtime.quote_status import quote_counts
 from runtime.stage import StageContext
 from shm.latch_table import MEANINGS, reason_of
 from shm.records import SYMBOL_COUNT_MAX
+from shm.ring_layout import RING
 from shm.tables import POSITION, PositionState
 
 E8 = 100_000_000
 DAY_NS = 86_400_000_000_000
+# Between two lines about a full ring.
+CROWDED_NS = 1_000_000_000
 # Bits of what `risk_recover` returns.
 PUBLICATION_COMPLETED = 1
 CHANGE_TAKEN_BACK = 2
@@ -37,6 +40,8 @@ class Agent:
         self._next_status_ns = 0
         self._tripped, self._untrusted = 0, False
         self._latches = self._cool_off_ns = 0
+        self._orders_ring = RING.at(context.memory.ring("orders"))
+        self._crowded_out = self._next_crowded_ns = 0
 
     def on_start(self) -> None:
         """Start from zero, or recover what the predecessor left."""
@@ -52,6 +57,7 @@ class Agent:
         self._latches = control.throttle_latches
         self._cool_off_ns = self._header.cool_off_until_ns
         self._next_status_ns = time.monotonic_ns() + self._status_ns
+        self._crowded_out = self._count_crowded_out()
 
     def do_work(self) -> int:
         """Run the kernels for one cycle, then look for something to log."""
@@ -59,6 +65,7 @@ class Agent:
         self._wiring.context.utc_day = self._utc_day()
         taken = self._run(self._address, now + self._cycle_ns)
         self._report_latches()
+        self._report_full_ring(now)
         if now >= self._next_status_ns:
             self._next_status_ns = now + self._status_ns
             self._report_status()
@@ -122,6 +129,23 @@ class Agent:
             self._log.error("more was closed than opened, no new entries")
 
         self._report_pauses()
+
+    def _count_crowded_out(self) -> int:
+        """Return how many entries and other messages the order ring has had no room for."""
+        refused: int = self._memory.counters.get("risk.rejected_ring") + self._orders_ring.rejected
+        return refused
+
+    def _report_full_ring(self, now_ns: int) -> None:
+        """Tell of messages that found no room in the order ring, once a second at most."""
+        refused = self._count_crowded_out()
+        if refused == self._crowded_out or now_ns < self._next_crowded_ns:
+            return
+        self._log.error(
+            "order ring full: the executor does not take its orders",
+            refused=refused - self._crowded_out,
+            entries_refused_in_all=self._memory.counters.get("risk.rejected_ring"),
+        )
+        self._crowded_out, self._next_crowded_ns = refused, now_ns + CROWDED_NS
 
     def _report_pauses(self) -> None:
         control, header, risk = self._memory.control, self._header, self._context.settings.risk
