@@ -76,7 +76,7 @@ KNOBS = (
         "Time constant of the short volatility",
     ),
     Knob(
-        _FILE, "quoting.volatility_long_s", "float", "s", 120.0, 30.0, 3600.0,
+        _FILE, "quoting.volatility_long_s", "float", "s", 120.0, 5.0, 3600.0,
         "Time constant of the long volatility, which the formulas use",
     ),
     Knob(
@@ -84,7 +84,7 @@ KNOBS = (
         "Short over long volatility beyond which quotes are withdrawn",
     ),
     Knob(
-        _FILE, "quoting.intensity_s", "float", "s", 300.0, 10.0, 3600.0,
+        _FILE, "quoting.intensity_s", "float", "s", 300.0, 2.0, 3600.0,
         "Time constant of the arrival counts that A and k are fitted to",
     ),
     Knob(

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import ctypes
 import hashlib
-import json
 import os
 import subprocess
 import sys
@@ -13,20 +11,19 @@ from typing import Any
 
 import pytest
 
-from config.loader import load
+from config.loader import load as load_settings
 from engine import loop
-from runtime.kernels import compiler
+from runtime.kernels import Kernels, compiler, load
 from tests.naive import engine_recording as recording
 from tests.naive.engine_bench import Bench
 from tests.naive.engine_stream import market
 
 ROOT = Path(__file__).resolve().parents[2]
-SETTINGS = load(
+SETTINGS = load_settings(
     env_file=None,
     environ={},
     overrides=["signals.warmup_events=20", "scalping.signal_threshold=0.01"],
 )
-LIBC = {"clock_gettime", "memset", "memcpy", "nanosleep", "sched_yield", "syscall", "write"}
 
 
 def outcome(process_many: Any, count: int) -> str:
@@ -42,17 +39,10 @@ def environment(**more: str) -> dict[str, str]:
 
 
 @pytest.fixture(scope="module")
-def library(tmp_path_factory: pytest.TempPathFactory) -> Any:
+def library() -> Kernels:
     if not compiler():
         pytest.skip("no C compiler")
-    path = tmp_path_factory.mktemp("kernels") / "engine.so"
-    command = [sys.executable, "-m", "runtime.kernel_build", str(path), "engine.loop"]
-    subprocess.run(command, cwd=ROOT, env=environment(), check=True, capture_output=True)
-    loaded = ctypes.CDLL(str(path))
-    for name, count in json.loads(path.with_suffix(".json").read_text()).items():
-        function = getattr(loaded, name)
-        function.argtypes, function.restype = [ctypes.c_int64] * count, ctypes.c_int64
-    return loaded
+    return load("ahead")
 
 
 def test_ahead_of_time_equals_jit(library: Any) -> None:
@@ -70,15 +60,6 @@ def test_ahead_of_time_equals_jit_over_a_recording(library: Any) -> None:
     assert len(ahead) > 128 * 10
     assert ahead == jit
     assert benches[0].state_bytes() == benches[1].state_bytes()
-
-
-def test_library_needs_libc_alone(library: Any) -> None:
-    done = subprocess.run(
-        ["nm", "-D", "--undefined-only", library._name], capture_output=True, text=True, check=True
-    )
-    rows = [line.split() for line in done.stdout.splitlines()]
-    needed = {row[1].partition("@")[0] for row in rows if row[0] == "U"}
-    assert needed <= LIBC, needed - LIBC
 
 
 def test_plain_python_equals_compiled() -> None:

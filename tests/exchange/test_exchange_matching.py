@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import ctypes
-import json
 import os
 import random
-import shutil
 import subprocess
 import sys
 from collections import Counter
@@ -29,7 +26,7 @@ from exchange.matching.layout import (
     RESTS,
     UNKNOWN,
 )
-from runtime import kernel_build, kernels
+from runtime import kernels
 from shm.compiled import interpreted
 from tests.exchange.matching_driver import Driver
 
@@ -104,35 +101,11 @@ def test_the_same_uncompiled():
     ]
 
 
-def test_the_same_ahead_of_time(tmp_path):
-    """Build the library alone, without anything of C but its own start and end, and drive it."""
-    linker = kernels.compiler()
-    if not linker:
-        pytest.skip("no C compiler: kernels cannot be linked")
-    library = tmp_path / "matching.so"
-    command = [sys.executable, "-m", kernel_build.__name__, str(library)]
-    subprocess.run([*command, "exchange.matching.entries"], cwd=ROOT, check=True)
-    if shutil.which("nm"):
-        listed = subprocess.run(
-            ["nm", "-D", "--undefined-only", str(library)],
-            capture_output=True,
-            text=True,
-            check=True,
-        )
-        outside = {line.split()[-1] for line in listed.stdout.splitlines()}
-        assert not {name for name in outside if name.startswith(("Py", "NRT", "numba"))}, outside
-
-    class Ahead:
-        """The library's functions by name."""
-
-    loaded = ctypes.CDLL(str(library))
-    for name, count in json.loads(library.with_suffix(".json").read_text()).items():
-        function = getattr(loaded, name)
-        function.argtypes, function.restype = [ctypes.c_int64] * count, ctypes.c_int64
-        setattr(Ahead, name, function)
+@pytest.mark.skipif(not kernels.compiler(), reason="there is no C compiler")
+def test_the_same_ahead_of_time():
     draw = random.Random(11)
     seeds = [draw.getrandbits(48) for _ in range(800)]
-    ahead, jit = run_steps(seeds, 8, 4, Ahead), run_steps(seeds, 8, 4)
+    ahead, jit = run_steps(seeds, 8, 4, kernels.load("ahead")), run_steps(seeds, 8, 4)
     assert ahead.book._words[32:200].tolist() == jit.book._words[32:200].tolist()
 
 

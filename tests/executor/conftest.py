@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes
-import json
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -15,30 +11,15 @@ from executor_exchange import Exchange, fill_symbols
 from executor_rig import Rig
 from executor_venue import ScriptedVenue
 
-from runtime.kernels import ROOT, Kernels
+from runtime.kernels import Kernels, load
 
 MODULES = ("shm.rings", "shm.histograms", "runtime.waits", "executor.loop")
 
 
 @pytest.fixture(scope="session")
-def kernels(tmp_path_factory: pytest.TempPathFactory) -> Kernels:
-    """The kernels that the executor needs, compiled ahead of time as in a trading process."""
-    path = tmp_path_factory.mktemp("kernels") / "k.so"
-    command = [sys.executable, "-m", "runtime.kernel_build", str(path), *MODULES]
-    subprocess.run(command, cwd=ROOT, check=True, capture_output=True)
-    return load_library(path)
-
-
-def load_library(path: Path) -> Kernels:
-    library = ctypes.CDLL(str(path), use_errno=True)
-    made = Kernels(mode="ahead", build_hash=0, path=str(path))
-    manifest: dict[str, int] = json.loads(path.with_suffix(".json").read_text())
-    for name, count in manifest.items():
-        function = getattr(library, name)
-        function.argtypes = [ctypes.c_int64] * count
-        function.restype = ctypes.c_int64
-        setattr(made, name, function)
-    return made
+def kernels() -> Kernels:
+    """The kernels as a trading process has them."""
+    return load("ahead")
 
 
 @pytest.fixture
