@@ -200,16 +200,19 @@ def produce_signals(context: int, signal: int, count: int, period_ns: int, sampl
 
 
 @kernel
-def _flood(context: int, signals: int, kinds: int, until_ns: int, since_ns: int, late: int) -> int:
+def _flood(context: int, signals: int, kinds: int, span_ns: int, since_ns: int, late: int) -> int:
     """Write signals as fast as the ring takes them, answer every order; return the orders seen.
 
     `late`: i64[2]: ns from since_ns to the last order seen, and the orders judged after it by more
-    than their own stamp can be off. Loop bound: the time.
+    than their own stamp can be off. Without since_ns it goes on until there was an order: risk may
+    not have had its core. Loop bound: the time.
     """
     view = context_at(context)
     seen = 0
     place = 0
-    while mono_ns() < until_ns:
+    until_ns = mono_ns() + span_ns
+    give_up_ns = until_ns + GIVE_UP_NS if since_ns == 0 else until_ns
+    while mono_ns() < until_ns or (seen == 0 and mono_ns() < give_up_ns):
         if _write_signal(context, signals + place * SIGNAL_SIZE) != 0:
             place = place + 1 if place + 1 < kinds else 0
         order = peek(view.orders, 0)
@@ -239,11 +242,11 @@ def flood_and_latch(context: int, signals: int, kinds: int, span_ns: int, late: 
         late: i64[2], see `_flood`; of the time after the latch.
     """
     control = control_at(context_at(context).control)
-    before = _flood(context, signals, kinds, mono_ns() + span_ns, 0, late)
+    before = _flood(context, signals, kinds, span_ns, 0, late)
     now = mono_ns()
     control.kill_latch_ns = now
     store_release(context_at(context).control + KILL_LATCH, 1)
     now = mono_ns()
-    _flood(context, signals, kinds, now + span_ns, now, late)
+    _flood(context, signals, kinds, span_ns, now, late)
     store_release(context_at(context).control + KILL_LATCH, 0)
     return before

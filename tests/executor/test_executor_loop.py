@@ -175,13 +175,3 @@ def test_same_under_jit_and_uncompiled(disable):
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     assert done.stdout.strip().endswith("same")
-
-
-def test_library_needs_libc_only(kernels):
-    done = subprocess.run(["nm", "-D", kernels.path], capture_output=True, text=True, check=True)
-    undefined = {line.split()[-1].partition("@")[0] for line in done.stdout.splitlines()
-                 if " U " in line}  # fmt: skip
-    assert undefined <= {
-        "clock_gettime", "epoll_wait", "nanosleep", "read", "sched_yield", "syscall", "write",
-        "__errno_location",
-    }, undefined  # fmt: skip
