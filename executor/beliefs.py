@@ -76,6 +76,10 @@ class Beliefs:
         """Note that a look was taken for complete whose reply came at a venue's time."""
         self._judged_ns[symbol] = max(venue_ns, self._judged_ns.get(symbol, 0))
 
+    def judged_ns(self, symbol: int) -> int:
+        """Return the venue's time of the last reply that a look was taken from."""
+        return self._judged_ns.get(symbol, 0)
+
     def venue_ns(self) -> int:
         """Return the venue's time."""
         return self._clock.venue_ns()

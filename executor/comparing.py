@@ -34,7 +34,7 @@ NAMED_MAX = 10
 # An order that has no outcome for that long is in doubt as one whose outcome is unknown is.
 DOUBT_NS = 1_000_000_000
 IN_FLIGHT = (OrderStatus.SENDING, OrderStatus.PARTIALLY_FILLED)
-Key = tuple[str, int]  # "missing", "order" or "stop", and the id of that
+Key = tuple[str, int]  # "missing", "filled", "order" or "stop", and the id of that
 
 
 def rests_in_part(row: Any) -> bool:
@@ -55,6 +55,7 @@ class Finding:
     ours: int = 0
     possible: frozenset[int] = frozenset()  # theirs − ours may be any of them; none = anything
     lates: int = 0  # fills of the symbol that came too late for a look, up to now
+    venue_ns: int = 0  # when the last look's reply came, by the venue's clock
     row: PositionRow | None = None
     texts: dict[Key, str] = field(default_factory=dict)  # differences in orders
     orders: dict[Key, OrderState] = field(default_factory=dict)  # open ones that are not ours
@@ -125,7 +126,10 @@ class Comparing:
         return self._symbol_index[symbol]
 
     def busy_symbols(self) -> set[int]:
-        """Return the symbols with an order in doubt, or with a change that is not reported yet."""
+        """Return the symbols with an order in doubt, or with a change that is not reported yet.
+
+        A foreign fill that is held back is such a change as well.
+        """
         table = self._ledger.table
         before_ns = time.monotonic_ns() - DOUBT_NS
         busy = {table.slot_of(i).symbol for i in table.with_status(OrderStatus.UNKNOWN)}
@@ -135,7 +139,7 @@ class Comparing:
         for change in self._ledger.backlog:
             row = table.find(change.order_id)
             busy.add(row.symbol if row is not None else change.symbol)
-        return busy
+        return busy | self._ledger.held_symbols
 
     def compare(self, priority: int, symbols: Collection[int] = ()) -> Procedure:
         """Compare, several times unless all is certain at once.
@@ -169,7 +173,7 @@ class Comparing:
                 before = suspected.get(symbol, frozenset())
                 suspected[symbol] = frozenset(finding.texts)
                 finding.keep(before)
-                self._ask_for_missing(finding)
+                self._ask_for_unheard(finding)
             found |= made
             wanted = {s for s in wanted if suspected[s] or not agrees(found[s].possible)}
             if not wanted:
@@ -241,6 +245,7 @@ class Comparing:
             finding, differences = made[symbol], looks[symbol]
             ours = look.windows[symbol].close(symbol)
             finding.lates = self._beliefs.lates(symbol)
+            finding.venue_ns = self._beliefs.judged_ns(symbol)
             differences.look(finding.theirs, ours, finding.lates)
             finding.possible = differences.possible
 
@@ -255,12 +260,21 @@ class Comparing:
             parsed = parse_client_id(state.client_id)
             if parsed is not None and self.is_ours(state.client_id):
                 open_ids.add(parsed[1])
+                self._compare_filled(finding, parsed[1], state)
             elif self._ledger.table.find_stop(state.venue_order_id) is None:
                 key = ("order", state.venue_order_id)
                 finding.orders[key] = state
                 shown = printable(state.client_id, 64)
                 finding.texts[key] = f"open order {state.symbol}: {shown} is not ours"
         self._miss(found, {order_id for order_id, waits in resting if not waits} - open_ids)
+
+    def _compare_filled(self, finding: Finding, order_id: int, state: OrderState) -> None:
+        """Note an open order with fills that nobody told: they are asked for, with their prices."""
+        row = self._ledger.table.find(order_id)
+        executed = self._resolver.symbol_lots(finding.symbol, state.executed)
+        if row is not None and executed > row.filled_lot:
+            text = f"order {order_id}: filled venue={executed} ours={row.filled_lot} lots"
+            finding.texts["filled", order_id] = text
 
     def _compare_stops(
         self, found: dict[int, Finding], body: Any, resting: Collection[tuple[int, bool]]
@@ -293,11 +307,11 @@ class Comparing:
                 key = ("missing", order_id)
                 finding.texts[key] = f"order {order_id}: not open at the venue"
 
-    def _ask_for_missing(self, finding: Finding) -> None:
-        """Have orders asked for that are missing: they have ended unheard.
+    def _ask_for_unheard(self, finding: Finding) -> None:
+        """Have orders asked for that have ended or were filled unheard.
 
         A stop that has triggered is in neither list when it has filled, which its events tell.
         """
         for kind, order_id in finding.texts:
-            if kind == "missing":
+            if kind in ("missing", "filled"):
                 self._resolver.ask(order_id)

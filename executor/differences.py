@@ -64,13 +64,16 @@ def differs(possible: frozenset[int]) -> bool:
 
 
 class Streak:
-    """How often in a row comparisons of one symbol found the same single difference."""
+    """How often in a row comparisons of one symbol found the same single difference.
+
+    `since_ns` is the `now_ns` of the first: what differs had happened by then.
+    """
 
     def __init__(self) -> None:
-        self.lots = self.times = 0
+        self.lots = self.times = self.since_ns = 0
         self._lates = 0
 
-    def note(self, possible: frozenset[int], lates: int) -> int:
+    def note(self, possible: frozenset[int], lates: int, now_ns: int) -> int:
         """Take what a comparison leaves possible; return how often its only value was found.
 
         One that leaves several values, among them the one before, neither counts nor ends it.
@@ -82,4 +85,6 @@ class Streak:
             return 0
         (self.lots,) = possible
         self.times += 1
+        if self.times == 1:
+            self.since_ns = now_ns
         return self.times

@@ -18,6 +18,7 @@ from executor.algo import STOP_MARKET
 from executor.counts import Counts
 from executor.orders import OrderTable
 from executor.transitions import OrderEvent, is_terminal, next_status
+from executor.unexplained import explained_lot, note_unexplained, use_up
 from executor.venue import printable, to_e8
 from runtime.kernels import Kernels
 from shm.records import REPORT, OrderReason, OrderStatus, ReportFlag, asset_code
@@ -63,6 +64,8 @@ class Change:
     is_maker: bool = False
     symbol: int = 0  # these two of a fill of nobody's order (order_id 0) only
     side: int = 0
+    # Of a difference that is taken over from the venue: fills of before have caused it.
+    before_ns: int = 0
 
 
 class _Nobody(NamedTuple):
@@ -81,7 +84,8 @@ class Ledger:
     `on_gap(order_id)` is called when a fill is missing before the one that arrived; `on_revived`
     when the venue has an order that was taken for absent; `on_ended` when a resting order has ended
     that is not among `asked`, the orders that we have asked the venue to cancel. `on_fill(symbol,
-    signed lots, venue_ns)` is called for every fill that is reported.
+    signed lots, venue_ns)` is called for every fill that is reported, and `on_explained(change,
+    lots)` for a foreign fill of which so much had been taken over.
     """
 
     def __init__(
@@ -92,8 +96,10 @@ class Ledger:
         self.on_gap: Callable[[int], None] = lambda order_id: None
         self.on_revived: Callable[[int], None] = lambda order_id: None
         self.on_fill: Callable[[int, int, int], None] = lambda symbol, lots, venue_ns: None
+        self.on_explained: Callable[[Change, int], None] = lambda change, lots: None
         self.on_ended: Callable[[int], None] = lambda order_id: None
         self.asked: set[int] = set()
+        self.held_symbols: set[int] = set()  # with foreign fills that wait to be booked
         self._memory = memory
         self._kernels = kernels
         self._counts = counts
@@ -168,18 +174,42 @@ class Ledger:
         return True
 
     def _apply_foreign(self, change: Change) -> bool:
-        """Report a fill of nobody's order; the trade ids of a symbol count up."""
+        """Report a fill of nobody's order; the venue's trade ids of a symbol count up."""
         trust = self._memory.trust(change.symbol)
-        if change.trade_id <= trust.foreign_trade_id:
-            self._counts.duplicate_events.value += 1
-            return True
+        if not change.before_ns:
+            if change.trade_id <= trust.venue_trade_id:
+                self._counts.duplicate_events.value += 1
+                return True
+            self._explain(trust, change)
+            if not change.fill_lot:
+                return True
         source = _Nobody(change.symbol, change.side)
-        if not self._publish(source, change, OrderStatus.FILLED, 0):
+        before = trust.foreign_trade_id
+        # A difference that was taken over has an id of ours, which a fill may have as well: the
+        # ids of the reports count up all the same.
+        # Invariant: it counts before the report is there: a crash in between leaves one out.
+        trust.foreign_trade_id = report_id = max(change.trade_id, before + 1)
+        if not self._publish(source, change, OrderStatus.FILLED, 0, report_id):
+            trust.foreign_trade_id = before
             return False
-        # A crash in between: risk has counted it, and what is told again has the same id.
-        trust.foreign_trade_id = change.trade_id
-        self._counts.foreign_fills.value += 1
+        if change.before_ns:
+            note_unexplained(trust, change.side, change.fill_lot, change.before_ns)
+        else:
+            trust.venue_trade_id = change.trade_id
+            self._counts.foreign_fills.value += 1
         return True
+
+    def _explain(self, trust: Any, change: Change) -> None:
+        """Cut a fill by what was taken over from the venue already; nothing may be left of it."""
+        lots = explained_lot(trust, change.side, change.fill_lot, change.venue_ns)
+        if not lots:
+            return
+        use_up(trust, change.side, lots)
+        change.fill_lot -= lots
+        if not change.fill_lot:
+            trust.venue_trade_id = change.trade_id
+        self._counts.explained.value += 1
+        self.on_explained(change, lots)
 
     def _write(self, row: Any, change: Change, before: OrderStatus, status: OrderStatus) -> None:
         counts = self._counts
@@ -229,7 +259,14 @@ class Ledger:
         if change.event != OrderEvent.REJECTED:
             self._counts.acked.value += 1
 
-    def _publish(self, source: Any, change: Change, status: OrderStatus, error_code: int) -> bool:
+    def _publish(
+        self,
+        source: Any,
+        change: Change,
+        status: OrderStatus,
+        error_code: int,
+        trade_id: int = 0,
+    ) -> bool:
         """Publish a report about an order; `source` is its row, or its ORDER record."""
         slot = self._kernels.ring_claim(self._ring)
         if slot == 0:
@@ -240,7 +277,7 @@ class Ledger:
         report.order_id = change.order_id
         report.position_id = source.position_id
         report.venue_order_id = change.venue_order_id or getattr(source, "venue_order_id", 0)
-        report.trade_id = change.trade_id
+        report.trade_id = trade_id or change.trade_id
         report.fill_tick = change.fill_tick
         report.fill_lot = change.fill_lot
         filled_before = getattr(source, "filled_lot", 0)

@@ -61,7 +61,7 @@ class Trusts:
                 if finding.texts or not agrees(finding.possible):
                     again.add(symbol)
                 continue
-            times = streak.note(finding.possible, finding.lates)
+            times = streak.note(finding.possible, finding.lates, finding.venue_ns)
             self._mark(finding, in_doubt)
             self._tell(symbol, finding, in_doubt)
             if times >= AGREE_COUNT:
@@ -104,7 +104,7 @@ class Trusts:
         tick = self._price(finding)
         if tick <= 0:
             return
-        self._streaks.pop(symbol)
+        since_ns = self._streaks.pop(symbol).since_ns
         self._counts.corrections.value += 1
         self._log.error(
             "position taken over from the venue",
@@ -120,10 +120,10 @@ class Trusts:
                 OrderEvent.FILLED,
                 symbol=symbol,
                 side=1 if delta > 0 else -1,
-                trade_id=self._memory.trust(symbol).foreign_trade_id + 1,
                 fill_tick=tick,
                 fill_lot=abs(delta),
                 filled_lot=abs(delta),
+                before_ns=since_ns,
             )
         )
 

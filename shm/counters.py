@@ -203,6 +203,7 @@ COUNTERS: tuple[Counter, ...] = (
     Counter("executor", "ring_full", "reports that waited because the ring was full"),
     Counter("executor", "foreign_fills", "fills of orders that are not ours, reported"),
     Counter("executor", "corrections", "positions taken over from the venue's statement"),
+    Counter("executor", "explained", "foreign fills told late, taken over by then"),
     Counter("executor", "ended_by_venue", "resting orders that ended canceled, not by our asking"),
     Counter("executor", "would_take", "post-only orders refused because the price had moved"),
     Counter("executor", "beats", "countdowns renewed or stopped at the venue"),

@@ -284,7 +284,11 @@ SYMBOL_TRUST = Record(
         Field("distrust", "i64", "Distrust bits", "executor", "0 = entries are allowed"),
         Field("venue_lot", "i64", "lots, signed", "executor", "position the venue stated last"),
         Field("compared_ns", "i64", "ns, monotonic", "executor", "when it was compared last"),
-        Field("foreign_trade_id", "i64", "id", "executor", "of the last fill with order id 0"),
+        Field("foreign_trade_id", "i64", "id", "executor", "of the last report with order id 0"),
+        Field("venue_trade_id", "i64", "id", "executor", "of the last foreign fill, the venue's"),
+        Field("unexplained_buy_lot", "i64", "lots", "executor", "taken over, no event explains it"),
+        Field("unexplained_sell_lot", "i64", "lots", "executor", "likewise"),
+        Field("unexplained_ns", "i64", "ns, venue clock", "executor", "fills up to it explain it"),
     ],
     align=CACHE_LINE_PAIR,
 )

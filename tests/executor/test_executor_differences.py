@@ -65,12 +65,21 @@ def test_looks_that_contradict_each_other_begin_anew():
 )
 def test_comparisons_in_a_row(found, times):
     streak = Streak()
-    assert [streak.note(frozenset(possible), 0) for possible in found] == times
+    assert [streak.note(frozenset(possible), 0, 0) for possible in found] == times
 
 
 def test_a_fill_that_comes_late_ends_a_row():
     streak = Streak()
-    assert [streak.note(frozenset({2}), lates) for lates in (0, 0, 1, 1, 1)] == [1, 2, 1, 2, 3]
+    assert [streak.note(frozenset({2}), lates, 0) for lates in (0, 0, 1, 1, 1)] == [1, 2, 1, 2, 3]
+
+
+def test_a_row_knows_when_it_began():
+    streak = Streak()
+    for now_ns, possible in ((10, {2}), (20, {0, 2}), (30, {2})):
+        streak.note(frozenset(possible), 0, now_ns)
+    assert (streak.times, streak.since_ns) == (2, 10)
+    streak.note(frozenset({3}), 0, 40)
+    assert (streak.times, streak.since_ns) == (1, 40)
 
 
 def soon(chance):
