@@ -3,13 +3,14 @@
     NONE ──place──► PLACING ──NEW──► RESTING ──cancel──► CANCELING ──ended──► NONE
                        └──UNKNOWN──► DOUBT ──NEW──► RESTING      (from every state: ended ──► NONE)
 
-Each change is part of the change that applies the report (see undo.py). Loops: none.
+Each change is part of the change that applies the report (see undo.py). Loops: none of its own.
 """
 
 from __future__ import annotations
 
 from risk.retries import retry_delay_ns
 from risk.state import CONTEXT, GUARD, ORDER_STATE, SYMBOL_STATE, GuardState
+from risk.strays import next_stray
 from risk.undo import GUARD_SIZE, POSITION_SIZE, SYMBOL_STATE_SIZE
 from shm import counters
 from shm.compiled import kernel
@@ -87,7 +88,8 @@ def finish_stop(context: int, order: int, now_ns: int) -> None:
     record = order_state_at(order)
     guard = guard_at(guard_address(context, record.symbol))
     if guard.stray_order_id == record.order_id:
-        guard.stray_order_id = 0
+        guard.stray_order_id = next_stray(context, order, guard.order_id)
+        guard.stray_ns = 0
         return
     if guard.order_id != record.order_id:
         return
@@ -123,6 +125,8 @@ def revive_stop(context: int, order: int) -> None:
         guard.quantity_lot = record.quantity_lot
         guard.trigger_tick = record.price_tick
     elif guard.order_id != record.order_id:
-        guard.stray_order_id = record.order_id
-        guard.stray_ns = 0
+        # Beside another stray it is found when that one has ended.
+        if guard.stray_order_id == 0:
+            guard.stray_order_id = record.order_id
+            guard.stray_ns = 0
         count(context_at(context).counters, STOPS_STRAYED, 1)

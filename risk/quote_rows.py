@@ -13,6 +13,7 @@ from __future__ import annotations
 from risk.quote_state import QUOTES
 from risk.retries import retry_delay_ns
 from risk.state import CONTEXT, ORDER_STATE, PARAMETERS
+from risk.strays import next_stray
 from risk.undo import QUOTES_SIZE, order_state_address
 from shm import counters
 from shm.atomics import load_relaxed
@@ -102,7 +103,8 @@ def finish_quote(context: int, order: int, now_ns: int) -> None:
     view = quotes_at(quotes_address(context, record.symbol))
     place = side_place(record.side)
     if view.stray_order_id[place] == record.order_id:
-        view.stray_order_id[place] = 0
+        view.stray_order_id[place] = next_stray(context, order, view.order_id[place])
+        view.stray_ns[place] = 0
         return
     if view.order_id[place] != record.order_id:
         return
@@ -132,6 +134,8 @@ def revive_quote(context: int, order: int) -> None:
         view.tick[place] = record.price_tick
         view.cancel_ns[place] = 0
     elif view.order_id[place] != record.order_id:
-        view.stray_order_id[place] = record.order_id
-        view.stray_ns[place] = 0
+        # Beside another stray it is found when that one has ended.
+        if view.stray_order_id[place] == 0:
+            view.stray_order_id[place] = record.order_id
+            view.stray_ns[place] = 0
         count(context_at(context).counters, QUOTES_STRAYED, 1)
