@@ -121,3 +121,23 @@ def write_quote_cancel(context: int, symbol: int, place: int, order_id: int, now
     end_change(context)
     count(view.counters, QUOTE_CANCELS, 1)
     return True
+
+
+@kernel
+def clear_way(context: int, symbol: int, now_ns: int) -> bool:
+    """Have the cancel of every quote of a symbol in the ring; False when the ring is full.
+
+    What is written next cannot reach the venue before them. Loops: two sides.
+    """
+    quotes = quotes_at(quotes_address(context, symbol))
+    for place in range(2):
+        quotes.wanted_lot[place] = 0
+        order_id = quotes.order_id[place]
+        is_due = order_id != 0 and quotes.cancel_ns[place] == 0
+        if is_due and not write_quote_cancel(context, symbol, place, order_id, now_ns):
+            return False
+        stray = quotes.stray_order_id[place]
+        is_due = stray != 0 and quotes.stray_ns[place] == 0
+        if is_due and not write_quote_cancel(context, symbol, place, stray, now_ns):
+            return False
+    return True

@@ -18,6 +18,7 @@ from risk.positions import (
     track_equity,
 )
 from risk.protection import LOOK_NS, protect, protection_due
+from risk.quote_orders import clear_way
 from risk.retries import note_failed_exit
 from risk.state import CONTEXT, DECISION, ORDER_STATE, PARAMETERS, SYMBOL_STATE
 from risk.undo import LOCAL, begin_change, end_change, order_state_address
@@ -51,7 +52,10 @@ EXITS_DOUBTED = counters.offset("risk.exits_doubted")
 def _send_exit(
     context: int, symbol: int, quantity_lot: int, reason: int, origin_ns: int, now_ns: int
 ) -> bool:
-    """Write an exit order unless its pause is not over; a full ring begins a pause."""
+    """Write an exit order unless its pause is not over; a full ring begins a pause.
+
+    The cancels of the symbol's quotes go before it, as it could meet one of them.
+    """
     view = context_at(context)
     state_address = symbol_state_address(context, symbol)
     state = symbol_state_at(state_address)
@@ -62,7 +66,8 @@ def _send_exit(
     if now_ns < state.retry_ns:
         return False
     again = state.retry_count > 0
-    if not write_exit(context, symbol, quantity_lot, reason, origin_ns, now_ns):
+    written = clear_way(context, symbol, now_ns)
+    if not written or not write_exit(context, symbol, quantity_lot, reason, origin_ns, now_ns):
         note_failed_exit(state_address, reason == PARTIAL, now_ns)
         return False
     count(view.counters, EXITS, 1)

@@ -96,6 +96,57 @@ def test_a_stop_closes_the_inventory_and_withdraws_the_quotes(desk):
     assert len(desk.want(448_990, 4, 449_020, 4)) == 2
 
 
+def kinds(orders):
+    return ["exit" if is_exit(order) else order.side for order in orders]
+
+
+@pytest.mark.parametrize("why", ["stop", "flatten"])
+@pytest.mark.parametrize("side", [1, -1])
+def test_the_cancels_of_quotes_are_in_the_ring_before_the_exit(desk, why, side):
+    """The executor sends in order, so the exit cannot meet a quote of ours on its way."""
+    bid, ask = desk.stand()
+    desk.trade(bid if side > 0 else ask)
+    desk.look()
+    # Its own side is quoted again, which is the one that the exit would meet.
+    (again,) = desk.want(BID - 5, 4, ASK + 5, 4)
+    desk.say(again, OrderStatus.NEW)
+    desk.look()
+    assert again.side == side and desk.orders() == []
+    if why == "stop":
+        desk.best(BID - side * 1000, ASK - side * 1000)
+    else:
+        desk.control.kill_flatten = 1
+    desk.look()
+    orders = desk.orders()
+    assert kinds(orders) == [1, -1, "exit"]
+    assert is_cancel(orders[0 if side > 0 else 1], again)
+    # They are asked for once, however often the exit is looked at.
+    desk.look(3)
+    assert desk.orders() == []
+
+
+def test_an_exit_waits_while_the_cancels_have_no_room(desk):
+    bid, ask = desk.stand()
+    desk.trade(bid)
+    desk.look()
+    (again,) = desk.want(BID - 5, 4, ASK + 5, 4)
+    desk.say(again, OrderStatus.NEW)
+    desk.look()
+    ring = desk.memory.ring("orders")
+    while slot := desk.kernels.ring_claim(ring):
+        desk.kernels.ring_publish(ring, slot)
+    desk.kernels.ring_advance(ring, 0)
+    # One slot is free: a cancel takes it, and nothing passes the other one.
+    desk.best(449_000, 449_010)
+    desk.look()
+    written = desk.orders()
+    assert is_cancel(written[-1], again) and not any(is_exit(order) for order in written)
+    desk.symbol_state().retry_ns = 1
+    desk.look()
+    orders = desk.orders()
+    assert kinds(orders) == [-1, "exit"] and is_cancel(orders[0], ask)
+
+
 def test_an_exit_that_overlaps_a_fill_leaves_a_sound_position_on_the_other_side(desk):
     bid, ask = desk.stand()
     desk.trade(bid)
