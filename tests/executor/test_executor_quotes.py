@@ -1,5 +1,6 @@
 """Resting post-only orders: refused when they would take, canceled against fills, compared."""
 
+import pytest
 from executor_venue import Behaviour
 
 from executor import venue as wire
@@ -77,3 +78,22 @@ def test_a_restarted_executor_keeps_what_rests_and_cancels_it_when_asked(rig, ve
     rig.write_order(action=OrderAction.CANCEL, order_id=order_id)
     rig.pump(lambda: rig.status(order_id) == OrderStatus.CANCELED)
     assert venue.orders[0].status == "CANCELED"
+
+
+@pytest.mark.parametrize("way", ["ws_api", "rest"])
+def test_a_cancel_reaches_the_venue_before_the_exit_behind_it(rig, venue, way):
+    rig.start()
+    order_id = rig.write_order(**QUOTE)
+    rig.pump(lambda: rig.status(order_id) == OrderStatus.NEW)
+    if way == "rest":
+        venue.api_open = False
+        venue.drop_api()
+        rig.pump(lambda: not rig.agent._api.is_up)
+    before = len(venue.requests)
+    rig.write_order(action=OrderAction.CANCEL, order_id=order_id)
+    exit_id = rig.write_order(side=-1, exit=True)
+    rig.pump(lambda: rig.status(exit_id) == OrderStatus.NEW)
+    sent = [(m, p) for m, p, _ in venue.requests[before:] if p == "/fapi/v1/order"]
+    assert sent[:2] == [("DELETE", "/fapi/v1/order"), ("POST", "/fapi/v1/order")]
+    (cancel,) = [p for m, _, p in venue.requests[before:] if m == "DELETE"]
+    assert cancel["origClientOrderId"] == rig.client_id(order_id)
