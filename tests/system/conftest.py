@@ -7,6 +7,8 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from runtime import kernels
+from shm.topology import SharedMemory
+from tests.system.hand import Hand
 from tests.system.pipeline import Pipeline
 
 
@@ -28,3 +30,17 @@ def start() -> Iterator[Callable[..., Pipeline]]:
     yield make
     for pipeline in started:
         pipeline.end()
+
+
+@pytest.fixture
+def take_over(start: Callable[..., Pipeline]) -> Iterator[Callable[[SharedMemory], Hand]]:
+    """Freeze the engine of a run and write its signals; let it go before the run is ended."""
+    made: list[Hand] = []
+
+    def make(memory: SharedMemory) -> Hand:
+        made.append(Hand(memory))
+        return made[-1]
+
+    yield make
+    for hand in made:
+        hand.release()

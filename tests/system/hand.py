@@ -6,9 +6,11 @@ heartbeat timeout that is longer than the test.
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import os
 import signal
+import threading
 import time
 from typing import Any
 
@@ -27,7 +29,7 @@ SILENT_ENGINE = ("scalping.signal_threshold=0.99", "scalping.confidence_threshol
 
 
 class Hand:
-    """The only producer of the ring `signals` until `release`."""
+    """The only producer of the ring `signals` until `release`; made by the fixture `take_over`."""
 
     def __init__(self, memory: SharedMemory) -> None:
         self.memory = memory
@@ -38,8 +40,9 @@ class Hand:
         self._count = 0
 
     def release(self) -> None:
-        """Let the engine go on."""
-        os.kill(self._pid, signal.SIGCONT)
+        """Let the engine go on, if it still is the one that was frozen."""
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(self._pid, signal.SIGCONT)
 
     def has_price(self, symbol: int) -> bool:
         """Return whether risk knows the best prices of a symbol."""
@@ -79,22 +82,32 @@ class Hand:
                 setattr(target, field.name, values.get(field.name, 0))
         self._kernels.ring_publish(ring, slot)
 
-    def judged(self) -> bool:
-        """Return whether risk has read all signals."""
-        return waiting(self.memory, "signals") == 0
-
-    def refused(self, label: str, **changes: Any) -> None:
-        """Send a signal and check that it is refused, for that reason."""
+    def verdict(self, **changes: Any) -> bool:
+        """Send a signal; return whether it became an entry."""
         get = self.memory.counters.get
-        before, accepted = get(f"risk.{label}"), get("risk.accepted")
-        rejected = get("risk.rejected")
+        accepted, rejected = get("risk.accepted"), get("risk.rejected")
         self.send(**changes)
         wait_until(
             lambda: get("risk.rejected") + get("risk.accepted") > rejected + accepted,
             10.0,
-            f"a verdict: {label} {changes}",
+            f"a verdict: {changes}",
         )
-        assert get("risk.accepted") == accepted, (label, changes)
+        return get("risk.accepted") > accepted
+
+    def enter(self, symbol: int, **changes: Any) -> None:
+        """Send signals until one becomes an entry: prices may be too old for a moment."""
+        pause = threading.Event()
+        for _ in range(100):
+            if self.verdict(symbol=symbol, **changes):
+                return
+            pause.wait(0.02)
+        raise AssertionError(f"no entry: {refusals(self.memory)}")
+
+    def refused(self, label: str, **changes: Any) -> None:
+        """Send a signal and check that it is refused, for that reason."""
+        get = self.memory.counters.get
+        before = get(f"risk.{label}")
+        assert not self.verdict(**changes), (label, changes)
         assert get(f"risk.{label}") == before + 1, (label, changes, refusals(self.memory))
 
 

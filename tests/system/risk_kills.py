@@ -38,6 +38,8 @@ from tests.system.venue_gaps import quantile, venue_gaps
 
 SYMBOLS = ("BTCUSDT", "ETHUSDT")
 TRADING = (
+    # Large enough to be closed by halves.
+    "trading.base_position_usd=400",
     "performance.signal_cooldown_sec=0.2",
     "scalping.signal_threshold=0.05",
     "scalping.confidence_threshold=0.3",

@@ -20,7 +20,7 @@ import pytest
 from risk.state import GuardState
 from shm.records import OrderFlag, OrderStatus
 from shm.tables import PositionState, ProcessState
-from tests.system.hand import PATIENT, SILENT_ENGINE, Hand, order_rows, refusals, waiting
+from tests.system.hand import PATIENT, SILENT_ENGINE, order_rows, refusals, waiting
 from tests.system.own_venue import KEY, SECRET, OwnVenue
 from tests.system.pipeline import Pipeline, wait_until
 from tests.system.risk_kills import TRADING, guard
@@ -71,24 +71,23 @@ def is_protected(memory: Any, symbol: int) -> bool:
 
 
 def test_fault_11_a_full_order_ring_refuses_entries_and_takes_exits(
-    tmp_path: Path, start, make_venue
+    tmp_path: Path, make_venue, start, take_over
 ):
     venue = make_venue("--regime", "quiet", "--rate", "20", symbols=MANY)
     own = (f"trading.symbols={MANY}", f"performance.queue_size={RING_SLOTS}")
     patient = (*PATIENT, "risk.order_time_to_live_ms=300")
     pipeline = start(tmp_path, settings=(*venue.settings, *EASY, *SILENT_ENGINE, *patient, *own))
     memory = pipeline.attach()
-    hand = Hand(memory)
+    hand = take_over(memory)
     wait_until(lambda: all(map(hand.has_price, range(10))), 30.0, "prices of all symbols")
-    hand.send(0, side=1)
+    hand.enter(0)
     wait_until(lambda: is_protected(memory, 0), 20.0, f"a position: {refusals(memory)}")
     placed = venue.placed()
     executor = memory.process("executor").pid
     os.kill(executor, signal.SIGSTOP)
     try:
         for symbol in range(1, 1 + ENTRY_SLOTS):
-            hand.send(symbol)
-        wait_until(hand.judged, 5.0, "entries are written")
+            hand.enter(symbol)
         assert waiting(memory, "orders") == ENTRY_SLOTS, refusals(memory)
         hand.refused("rejected_ring", symbol=8)
         hand.refused("rejected_ring", symbol=9)
@@ -107,14 +106,14 @@ def test_fault_11_a_full_order_ring_refuses_entries_and_takes_exits(
     wait_until(lambda: get("executor.not_sent") == ENTRY_SLOTS, 5.0, "old entries are dropped")
     assert venue.placed() == placed + 1, "the exit, and nothing of what had grown old"
     wait_until(lambda: venue.positions() == {} and venue.stops() == [], 10.0, "flat at the venue")
-    hand.send(8)
+    hand.enter(8)
     wait_until(lambda: is_protected(memory, 8), 20.0, f"it goes on: {refusals(memory)}")
     hand.release()
     end(pipeline, memory, venue)
 
 
 def test_fault_42_a_runaway_strategy_is_latched_until_a_person_rearms(
-    tmp_path: Path, start, make_venue
+    tmp_path: Path, make_venue, start, take_over
 ):
     venue = make_venue("--regime", "volatile")
     runaway = (
@@ -179,13 +178,13 @@ def odd_signals(bid: int, ask: int) -> list[tuple[str, dict[str, Any]]]:
 
 
 def test_fault_43_a_fat_finger_and_a_symbol_without_price_are_refused(
-    tmp_path: Path, start, make_venue
+    tmp_path: Path, make_venue, start, take_over
 ):
     venue = make_venue("--regime", "quiet")
     small = "risk.max_order_notional_usd=300"
     pipeline = start(tmp_path, settings=(*venue.settings, *EASY, *SILENT_ENGINE, *PATIENT, small))
     memory = pipeline.attach()
-    hand = Hand(memory)
+    hand = take_over(memory)
     wait_until(lambda: hand.has_price(0) and hand.has_price(1), 30.0, "prices")
     placed = venue.placed()
     bid, ask = hand.best(0)
@@ -205,8 +204,7 @@ def test_fault_43_a_fat_finger_and_a_symbol_without_price_are_refused(
     hand.refused("rejected_no_price", symbol=1, bid_tick=400_000, ask_tick=400_001)
     assert venue.placed() == placed and not memory.control.open_position_count
     # The wildest hints that are allowed: the size stays within the limit.
-    hand.send(0, strength=1.0, confidence=1.0, volatility=0.0, stop_pct=1e-6, target_pct=0.5)
-    wait_until(lambda: memory.counters.get("risk.accepted") == 1, 10.0, f"{refusals(memory)}")
+    hand.enter(0, strength=1.0, confidence=1.0, volatility=0.0, stop_pct=1e-6, target_pct=0.5)
     wait_until(lambda: memory.position(0).state == PositionState.FLAT, 20.0, "closed by its stop")
     (entry,) = [found for found in order_rows(memory) if not found.flags & EXIT]
     quantity = entry.quantity_lot * Decimal("0.001")

@@ -7,13 +7,18 @@ import signal
 import threading
 import time
 from collections.abc import Iterator
+from decimal import Decimal
+from functools import partial
+from itertools import cycle, pairwise
 from pathlib import Path
 
 import pytest
 
-from risk.state import GuardState
-from shm.records import OrderStatus
-from shm.tables import ORDER_ROW, PositionState
+from risk.state import HEADER, GuardState
+from shm.records import OrderFlag, OrderReason, OrderStatus
+from shm.segments import process_start_time
+from shm.tables import ORDER_ROW, PositionState, ProcessState
+from tests.system.hand import PATIENT, SILENT_ENGINE, Hand, order_rows, waiting
 from tests.system.own_venue import KEY, SECRET, OwnVenue
 from tests.system.pipeline import wait_until
 from tests.system.risk_kills import (
@@ -22,14 +27,21 @@ from tests.system.risk_kills import (
     SYMBOLS,
     TRADING,
     Agreement,
+    check_silence,
     guard,
+    is_settled,
     kill_many,
     stops_by_symbol,
 )
+from tests.system.test_system_pipeline import check_books
+from tests.system.venue_gaps import venue_gaps
 
 pytestmark = pytest.mark.system
 KILLS = 10
+ETH = SYMBOLS.index("ETHUSDT")
 # The stop is so near that the market reaches it soon.
+TRIGGER_S = 5.0
+CROSSINGS = 1
 NEAR = ("risk.stop_loss_pct=0.0001", "risk.venue_stop_offset_pct=0.0", "risk.take_profit_pct=0.05")
 
 
@@ -57,42 +69,74 @@ def order_row(memory, order_id: int):
     return ORDER_ROW.at(memory.order_rows + order_id % memory.order_row_count * ORDER_ROW.size)
 
 
-def freeze_while_resting(memory) -> list[int]:
-    """Freeze risk in a moment in which a stop rests; return the symbols with one."""
-    pid = memory.process("risk").pid
-    for _ in range(1000):
-        wait_until(lambda: resting(memory), 60.0, "a stop that rests")
-        os.kill(pid, signal.SIGSTOP)
-        found = resting(memory)
-        if found:
-            return found
-        os.kill(pid, signal.SIGCONT)
-    raise AssertionError("risk was never frozen with a stop at rest")
+def wait_for_life(memory, before: int) -> None:
+    """Wait until risk runs under another pid and entries are allowed."""
+    row = memory.process("risk")
+    wait_until(
+        lambda: (
+            row.pid != before
+            and row.state in (ProcessState.READY, ProcessState.RUNNING)
+            and memory.control.halt_reason == 0
+        ),
+        20.0,
+        "risk is back",
+    )
 
 
-def freeze_until_triggered(memory) -> list[int]:
-    """Freeze risk until a stop has triggered meanwhile; return the symbols with stops.
+def is_decided(memory, symbol: int) -> bool:
+    """Return whether a symbol's entry has come to nothing, or to a position with its stop."""
+    return memory.position(symbol).state == PositionState.FLAT or symbol in resting(memory)
 
-    The executor is awake and hears of it. The market may go the other way for long: then risk is
-    let go on, and frozen with its next position.
+
+def hold_both_sides(memory, hand: Hand) -> None:
+    """Hold one symbol long and the other short, each with its stop: one of them is hit soon."""
+    for symbol, side in enumerate((1, -1)):
+        while symbol not in resting(memory):
+            if memory.position(symbol).state == PositionState.FLAT:
+                hand.enter(symbol, side=side, hold_ms_max=60_000)
+            wait_until(partial(is_decided, memory, symbol), 20.0, "a position or none")
+
+
+def kill_until_triggered(memory, venue: OwnVenue, hand: Hand) -> tuple[int, list[int]]:
+    """Kill risk, the supervisor being frozen, and wait until a stop triggers meanwhile.
+
+    Returns:
+        Risk's pid, and the symbols that were closed by their stops. Where the market goes nowhere,
+        risk is let live, and killed once more.
     """
+    supervisor = memory.process("supervisor").pid
     for _ in range(20):
-        frozen = freeze_while_resting(memory)
-        rows = [order_row(memory, guard(memory, index).order_id) for index in frozen]
-        deadline = time.monotonic() + 5.0
-        while time.monotonic() < deadline:
-            if any(row.status == OrderStatus.FILLED for row in rows):
-                return frozen
+        hold_both_sides(memory, hand)
+        risk = memory.process("risk").pid
+        os.kill(supervisor, signal.SIGSTOP)
+        os.kill(risk, signal.SIGKILL)
+        wait_until(lambda: process_start_time(risk) == 0, 5.0, "risk is dead")  # noqa: B023
+        held = resting(memory)
+        check_silence(memory, venue, 0.0)
+        placed = venue.placed()
+        rows = {index: order_row(memory, guard(memory, index).order_id) for index in held}
+        end_s = time.monotonic() + TRIGGER_S
+        while time.monotonic() < end_s:
+            hit = [index for index, row in rows.items() if row.status == OrderStatus.FILLED]
+            if hit:
+                assert venue.placed() == placed, "placed while risk was dead"
+                return risk, hit
             threading.Event().wait(0.01)
-        os.kill(memory.process("risk").pid, signal.SIGCONT)
-        trips = memory.counters.get("risk.round_trips")
-        wait_until(
-            lambda trips=trips: memory.counters.get("risk.round_trips") > trips, 60.0, "a close"
-        )
+        os.kill(supervisor, signal.SIGCONT)
+        wait_for_life(memory, risk)
     raise AssertionError("the market never reached a stop")
 
 
-def test_a_stop_rests_for_each_position_and_goes_with_it(tmp_path: Path, start, venue):
+def end(pipeline, memory, venue: OwnVenue) -> None:
+    """Stop the run and check that both sides agree on nothing being left."""
+    memory.close()
+    pipeline.interrupt()
+    assert pipeline.process.returncode == 0, pipeline.explain()
+    check_books(pipeline)
+    assert venue.positions() == {} and venue.stops() == [], pipeline.explain()
+
+
+def test_a_stop_rests_for_each_position_and_goes_with_it(tmp_path: Path, venue, start):
     pipeline = start(tmp_path, settings=(*venue.settings, *TRADING))
     memory = pipeline.attach()
     wait_until(lambda: resting(memory), 60.0, "a stop that rests")
@@ -100,14 +144,10 @@ def test_a_stop_rests_for_each_position_and_goes_with_it(tmp_path: Path, start, 
     trips = memory.counters.get("risk.round_trips")
     wait_until(lambda: memory.counters.get("risk.round_trips") > trips + 1, 60.0, "round trips")
     wait_until(Agreement(memory, venue), 60.0, "stops for positions, and no others")
-    memory.close()
-    pipeline.interrupt()
-    assert pipeline.process.returncode == 0, pipeline.explain()
-    assert pipeline.summary()["venue_matches_local"], pipeline.explain()
-    assert venue.positions() == {} and venue.stops() == [], pipeline.explain()
+    end(pipeline, memory, venue)
 
 
-def test_without_flattening_positions_and_their_stops_stay(tmp_path: Path, start, venue):
+def test_without_flattening_positions_and_their_stops_stay(tmp_path: Path, venue, start):
     keep = ("risk.flatten_on_stop=false", "risk.venue_stop_move_ms=600000")
     pipeline = start(tmp_path, settings=(*venue.settings, *TRADING, *keep))
     memory = pipeline.attach()
@@ -118,26 +158,209 @@ def test_without_flattening_positions_and_their_stops_stay(tmp_path: Path, start
     assert set(stops_by_symbol(venue)) == set(held), pipeline.explain()
 
 
-def test_the_venue_closes_a_position_while_risk_is_frozen(tmp_path: Path, start, venue):
-    """FAULTS 7: risk does not look, the stop at the venue does; risk learns of it afterwards."""
-    patient = ("supervisor.heartbeat_timeout_ms=60000", *NEAR)
-    pipeline = start(tmp_path, settings=(*venue.settings, *TRADING, *patient))
-    memory = pipeline.attach()
-    frozen = freeze_until_triggered(memory)
-    # Risk has the stop for resting all the while.
-    assert all(guard(memory, index).state == GuardState.RESTING for index in frozen)
-    before = memory.counters.get("risk.exit_protection")
-    os.kill(memory.process("risk").pid, signal.SIGCONT)
-    wait_until(
-        lambda: memory.counters.get("risk.exit_protection") > before, 10.0, "risk hears of it"
+def test_fault_03_nothing_passes_without_risk_and_stops_still_protect(
+    tmp_path: Path, venue, start, take_over
+):
+    """Risk is dead and cannot be started; a stop triggers meanwhile; risk learns of it later."""
+    pipeline = start(
+        tmp_path, settings=(*venue.settings, *TRADING, *NEAR, *OFTEN, *SILENT_ENGINE, *PATIENT)
     )
+    memory = pipeline.attach()
+    get = memory.counters.get
+    hand = take_over(memory)
+    wait_until(lambda: all(map(hand.has_price, range(len(SYMBOLS)))), 20.0, "prices")
+    risk, hit = kill_until_triggered(memory, venue, hand)
+    try:
+        held = venue.positions()
+        assert not any(SYMBOLS[index] in held for index in hit), held
+        # Risk had it for resting when it died.
+        assert all(guard(memory, index).state == GuardState.RESTING for index in hit)
+        before, trips, accepted = (
+            get("risk.exit_protection"),
+            get("risk.round_trips"),
+            get("risk.accepted"),
+        )
+        for index in hit:
+            hand.send(index)
+        check_silence(memory, venue, 0.2)
+        assert waiting(memory, "signals") == len(hit) and get("risk.accepted") == accepted
+    finally:
+        os.kill(memory.process("supervisor").pid, signal.SIGCONT)
+    wait_for_life(memory, risk)
+    wait_until(lambda: get("risk.exit_protection") >= before + len(hit), 10.0, "risk hears of it")
+    assert get("risk.round_trips") >= trips + len(hit)
     wait_until(Agreement(memory, venue), 60.0, "both agree")
-    memory.close()
-    pipeline.interrupt()
-    assert pipeline.summary()["venue_matches_local"], pipeline.explain()
+    hold_both_sides(memory, hand)
+    hand.release()
+    end(pipeline, memory, venue)
 
 
-def test_everything_killed_leaves_the_stop(tmp_path: Path, start, venue):
+def test_fault_07_what_grew_old_with_a_frozen_stage_is_dropped(
+    tmp_path: Path, venue, start, take_over
+):
+    """The heartbeat trips; an order, or a signal, that waited meanwhile is not sent late."""
+    short = (
+        "supervisor.heartbeat_timeout_ms=2000",
+        "risk.order_time_to_live_ms=1000",
+        "risk.max_stale_ms=1000",
+    )
+    pipeline = start(tmp_path, settings=(*venue.settings, *TRADING, *SILENT_ENGINE, *short))
+    memory = pipeline.attach()
+    get = memory.counters.get
+    for name, symbol in (("executor", 0), ("risk", 1)):
+        row, log = memory.process(name), tmp_path / "supervisor.log"
+        hand = take_over(memory)
+        wait_until(lambda: hand.has_price(symbol), 1.0, "a price")  # noqa: B023
+        before = row.pid
+        os.kill(before, signal.SIGSTOP)
+        if name == "executor":
+            hand.enter(symbol)
+            assert waiting(memory, "orders") == 1
+            refused = get("risk.rejected")
+        else:
+            hand.send(symbol)
+        wait_until(
+            lambda: f"stage_name={name}" in log.read_text() and row.pid != before,  # noqa: B023
+            10.0,
+            f"{name} is killed for being frozen",
+        )
+        assert "stage frozen, killed" in log.read_text()
+        wait_until(
+            lambda: (
+                memory.control.halt_reason == 0
+                and memory.control.reconciled
+                and waiting(memory, "signals") == waiting(memory, "orders") == 0
+            ),
+            20.0,
+            "all is taken, entries are allowed",
+        )
+    # Both were killed with the engine, which was frozen as well.
+    assert get("executor.not_sent") == get("risk.accepted") == 1
+    assert get("risk.rejected") == refused + 1
+    hand = take_over(memory)
+    wait_until(lambda: hand.has_price(0), 1.0, "a price")
+    # Frozen for less than the heartbeat allows: nothing dies, and what is old is refused as such.
+    risk = memory.process("risk").pid
+    os.kill(risk, signal.SIGSTOP)
+    hand.send(0, age_ms=1200)
+    os.kill(risk, signal.SIGCONT)
+    wait_until(lambda: get("risk.rejected_late") == 1, 1.0, "a refusal")
+    assert venue.placed() == 0 and venue.positions() == {}
+    # An entry may find that its price is gone.
+    while not get("risk.stops"):
+        hand.enter(0)
+        wait_until(
+            lambda: memory.position(0).state in (PositionState.FLAT, PositionState.OPEN),
+            5.0,
+            "an entry or none",
+        )
+    hand.release()
+    end(pipeline, memory, venue)
+
+
+def stops_by_position(memory) -> list[list[tuple[int, int, int, int]]]:
+    """Return (order id, side, lots, trigger) of each position's stops, in their order."""
+    found: dict[int, list[tuple[int, int, int, int]]] = {}
+    for row in order_rows(memory):
+        if row.reason == OrderReason.PROTECTION:
+            stop = (row.order_id, row.side, row.quantity_lot, row.price_tick)
+            found.setdefault(row.position_id, []).append(stop)
+    return list(found.values())
+
+
+def changes_of(memory) -> tuple[bool, bool]:
+    """Return whether a stop was moved, and whether one was made smaller."""
+    moved = resized = False
+    for stops in stops_by_position(memory):
+        for (_, side, lots, trigger), (_, _, next_lots, next_trigger) in pairwise(stops):
+            # The stop of a long sells: it follows upward.
+            assert (next_trigger - trigger) * -side >= 0, stops
+            moved |= next_trigger != trigger
+            resized |= next_lots < lots
+    return moved, resized
+
+
+def test_a_stop_follows_and_shrinks_with_its_position_at_the_venue(
+    tmp_path: Path, venue, start, take_over
+):
+    """What the venue lists is what risk's ledger had: quantity and trigger, one after another."""
+    riding = (
+        "risk.stop_loss_pct=0.0002",
+        "risk.trailing_activation_pct=0.0001",
+        "risk.trailing_distance_pct=0.0001",
+    )
+    pipeline = start(
+        tmp_path, settings=(*venue.settings, *TRADING, *SILENT_ENGINE, *PATIENT, *riding)
+    )
+    memory = pipeline.attach()
+    get = memory.counters.get
+    hand = take_over(memory)
+    wait_until(lambda: hand.has_price(ETH), 20.0, "a price")
+    for _ in range(60):
+        wait_until(lambda: is_settled(memory), 20.0, "rest")
+        trips = get("risk.round_trips")
+        hand.enter(ETH, hold_ms_max=60_000, target_pct=0.05)
+        wait_until(
+            lambda: get("risk.round_trips") > trips or all(changes_of(memory)),  # noqa: B023
+            60.0,
+            "the end of a position",
+        )
+        if all(changes_of(memory)):
+            break
+    assert changes_of(memory) == (True, True), stops_by_position(memory)
+    wait_until(Agreement(memory, venue), 60.0, "both agree")
+    symbol = memory.symbol(ETH)
+    listed = {
+        int(stop["clientAlgoId"].split("-")[2], 36): (
+            -1 if stop["side"] == "SELL" else 1,
+            int(Decimal(stop["quantity"]).scaleb(symbol.quantity_decimals)) // symbol.lot_unit,
+            int(Decimal(stop["triggerPrice"]).scaleb(symbol.price_decimals)) // symbol.tick_unit,
+        )
+        for stop in venue.call("GET", "/fapi/v1/allAlgoOrders", symbol=SYMBOLS[ETH], limit=1000)
+    }
+    ours = {order_id: rest for stops in stops_by_position(memory) for order_id, *rest in stops}
+    assert listed == {order_id: tuple(rest) for order_id, rest in ours.items()}
+    assert venue_gaps(venue, SYMBOLS)
+    hand.release()
+    end(pipeline, memory, venue)
+
+
+def crossings(memory) -> int:
+    """Return how many positions their stop closed while risk's own exit was under way."""
+    by_stop, in_vain = set(), set()
+    for row in order_rows(memory):
+        if row.reason == OrderReason.PROTECTION and row.filled_lot:
+            by_stop.add(row.position_id)
+        elif row.flags & OrderFlag.EXIT and row.filled_lot < row.quantity_lot:
+            in_vain.add(row.position_id)
+    return len(by_stop & in_vain)
+
+
+def test_an_exit_and_a_stop_that_cross_end_flat(tmp_path: Path, venue, start, take_over):
+    """The venue's stop is a tick beyond risk's: it triggers while risk's exit is on its way."""
+    venue.fault(name="request_latency", delay_ms=40, jitter_ms=40)
+    pipeline = start(
+        tmp_path, settings=(*venue.settings, *TRADING, *NEAR, *SILENT_ENGINE, *PATIENT)
+    )
+    memory = pipeline.attach()
+    hand = take_over(memory)
+    wait_until(lambda: all(map(hand.has_price, range(len(SYMBOLS)))), 20.0, "prices")
+    sides = cycle((1, -1, -1, 1))
+
+    def crossed() -> bool:
+        for symbol in range(len(SYMBOLS)):
+            if memory.position(symbol).state == PositionState.FLAT:
+                hand.verdict(symbol=symbol, side=next(sides), hold_ms_max=60_000)
+        return crossings(memory) >= CROSSINGS
+
+    wait_until(crossed, 90.0, "exits that cross")
+    wait_until(Agreement(memory, venue), 60.0, "both agree")
+    assert not HEADER.at(memory.state("risk")).untrusted
+    hand.release()
+    end(pipeline, memory, venue)
+
+
+def test_everything_killed_leaves_the_stop(tmp_path: Path, venue, start):
     """FAULTS 6: what risk placed outlives all of our processes."""
     pipeline = start(tmp_path, settings=(*venue.settings, *TRADING))
     memory = pipeline.attach()
@@ -156,17 +379,14 @@ def test_everything_killed_leaves_the_stop(tmp_path: Path, start, venue):
     assert set(stops) >= set(held)
 
 
-def test_risk_killed_again_and_again_stays_protected(tmp_path: Path, start, venue):
+def test_risk_killed_again_and_again_stays_protected(tmp_path: Path, venue, start):
     """FAULTS 3; `python -m tests.system.risk_kills` kills 200 times."""
     pipeline = start(tmp_path, settings=(*venue.settings, *TRADING, *OFTEN))
     memory = pipeline.attach()
     wait_until(lambda: memory.counters.get("risk.stops") > 0, 60.0, "a first stop")
     found = kill_many(memory, venue, KILLS, seed=5)
     print(found)
-    memory.close()
-    pipeline.interrupt()
-    assert pipeline.summary()["venue_matches_local"], pipeline.explain()
-    assert venue.positions() == {} and venue.stops() == [], pipeline.explain()
+    end(pipeline, memory, venue)
     assert found["kills"] == KILLS and found["kills_with_position"] > 0
     assert found["kills_held_dead"] > 0 and found["unprotected_count"] > 0 < found["venue_gaps"]
     assert found["unprotected_ms_p99"] < found["restart_ms_max"] + 1000
