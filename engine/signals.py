@@ -1,7 +1,7 @@
 """The eight signals: each a score in [−1, 1], positive for a rise, 0 where it says nothing.
 
 Unbounded values z become scores by z / (1 + |z|): no transcendental function, so the bits are the
-same on every machine. A signal that has not seen enough leaves its bit in `known` cleared and
+same on every machine. Of a quotient z = a / b that is a / (b + |a|), one division instead of two. A signal that has not seen enough leaves its bit in `known` cleared and
 scores 0. Each kernel is O(1) and reads what observations.py keeps.
 """
 
@@ -30,8 +30,9 @@ PRICE_BITS = 1 << MOMENTUM | 1 << ACCELERATION | 1 << VOLUME_SPIKE | 1 << EMA_CR
 
 BALANCED_SHARE = 1e-9
 VELOCITY_S = 5.0
+VELOCITY_ROOT = math.sqrt(VELOCITY_S)
 VELOCITY_BUCKETS = int(VELOCITY_S * 1000) // BUCKET_MS
-TREND_S_MIN = 1.0
+TREND_MS_MIN = 1000
 FAST_TAU_S = 1.0
 SPREAD_DEVIATION_MIN = 0.5
 
@@ -39,9 +40,9 @@ assert 2 * VELOCITY_BUCKETS <= GRID_MASK
 
 
 @kernel
-def soft_sign(value: float) -> float:
-    """Return value / (1 + |value|)."""
-    return value / (1.0 + abs(value))
+def soft_ratio(value: float, scale: float) -> float:
+    """Return z / (1 + |z|) of z = value / scale; scale > 0."""
+    return value / (scale + abs(value))
 
 
 @kernel
@@ -75,8 +76,8 @@ def estimate_variance(state: int) -> None:
 
 
 @kernel
-def score_momentum(state: int) -> None:
-    """Score the micro-trend of the last three trades against volatility.
+def score_momentum(state: int, volatility: float) -> None:
+    """Score the micro-trend of the last three trades against volatility (√variance).
 
     r = p₀ / p₂ − 1; z = r / √(variance × max(age of the oldest of the three, 1 s)).
     """
@@ -85,14 +86,18 @@ def score_momentum(state: int) -> None:
         return
     oldest = (view.trade_count - 3) & TRADE_MASK
     before = view.trade_tick[oldest]
-    view.micro_trend = (view.last_tick - before) / before
-    age_s = max((view.clock_ms - view.trade_ms[oldest]) / 1000.0, TREND_S_MIN)
-    _note(state, MOMENTUM, soft_sign(view.micro_trend / math.sqrt(view.variance * age_s)))
+    moved = float(view.last_tick - before)
+    view.micro_trend = moved / before
+    age_ms = view.clock_ms - view.trade_ms[oldest]
+    scale = volatility * before
+    if age_ms > TREND_MS_MIN:
+        scale *= math.sqrt(age_ms / 1000.0)
+    _note(state, MOMENTUM, soft_ratio(moved, scale))
 
 
 @kernel
-def score_acceleration(state: int) -> None:
-    """Score velocity and acceleration of price.
+def score_acceleration(state: int, volatility: float) -> None:
+    """Score velocity and acceleration of price against volatility (√variance).
 
     velocity v = p(t) / p(t − 5 s) − 1, acceleration a = v − v(t − 5 s), on a grid of 250 ms;
     z = ½ (v + a) / √(variance × 5 s).
@@ -106,7 +111,7 @@ def score_acceleration(state: int) -> None:
     view.velocity = (view.last_tick - middle) / middle
     view.acceleration = view.velocity - (middle - oldest) / oldest
     moved = 0.5 * (view.velocity + view.acceleration)
-    _note(state, ACCELERATION, soft_sign(moved / math.sqrt(view.variance * VELOCITY_S)))
+    _note(state, ACCELERATION, soft_ratio(moved, volatility * VELOCITY_ROOT))
 
 
 @kernel
@@ -118,20 +123,20 @@ def score_order_flow(state: int, parameters: int) -> None:
     With `flow_levels` above 1 the second part is that of the best levels, see book_flow.py.
     """
     view = state_at(state)
-    parts = 0.0
+    parts = 0
     total = 0.0
     if view.trade_count > 0:
         total += (view.buy_lot - view.sell_lot) / (view.buy_lot + view.sell_lot + PRIOR_LOT)
-        parts += 1.0
+        parts += 1
     if parameters_at(parameters).flow_levels > 1:
         if view.flow_updates > 0:
             total += depth_flow(state, parameters)
-            parts += 1.0
+            parts += 1
     elif view.quote_count > 1:
         total += view.ofi_lot / (view.ofi_gross_lot + PRIOR_LOT)
-        parts += 1.0
-    if parts > 0.0:
-        _note(state, ORDER_FLOW, total / parts)
+        parts += 1
+    if parts > 0:
+        _note(state, ORDER_FLOW, 0.5 * total if parts > 1 else total)
 
 
 @kernel
@@ -146,8 +151,8 @@ def score_volume_spike(state: int, parameters: int) -> None:
     limit = parameters_at(parameters).volume_spike_ratio
     if view.weight_60 <= 0.0 or view.slow_lot <= 0.0:
         return
-    mean = view.slow_lot / (VARIANCE_TAU_S * view.weight_60)
-    view.volume_ratio = view.fast_lot / FAST_TAU_S / mean
+    slow_s = VARIANCE_TAU_S / FAST_TAU_S * view.weight_60
+    view.volume_ratio = view.fast_lot * slow_s / view.slow_lot
     score = 0.0
     if view.volume_ratio >= limit:
         score = 1.0 - limit / (2.0 * view.volume_ratio)
@@ -174,8 +179,8 @@ def score_book_imbalance(state: int) -> None:
 
 
 @kernel
-def score_ema_cross(state: int, parameters: int) -> None:
-    """Score the fast exponential mean against the slow one, against volatility.
+def score_ema_cross(state: int, parameters: int, volatility: float) -> None:
+    """Score the fast exponential mean against the slow one, against volatility (√variance).
 
     EMA ← EMA + 2 / (span + 1) × (price − EMA) per trade, begun at the first price;
     z = (fast / slow − 1) / √(variance × 1 s).
@@ -184,8 +189,8 @@ def score_ema_cross(state: int, parameters: int) -> None:
     seen = view.trade_count - view.break_trade
     if seen < parameters_at(parameters).ema_slow_span or view.weight_60 <= 0.0:
         return
-    distance = (view.ema_fast - view.ema_slow) / view.ema_slow
-    _note(state, EMA_CROSS, soft_sign(distance / math.sqrt(view.variance)))
+    distance = view.ema_fast - view.ema_slow
+    _note(state, EMA_CROSS, soft_ratio(distance, volatility * view.ema_slow))
 
 
 @kernel
@@ -214,19 +219,20 @@ def score_spread(state: int) -> None:
 
     deviation = (spread − mean) / max(√variance, ½ tick), mean and variance over 60 s of venue
     time. A spread tighter than usual speaks for the flow's direction, a wider one against it:
-    score = −soft_sign(deviation) × sign(order flow).
+    score = −z / (1 + |z|) × sign(order flow), z the deviation.
     """
     view = state_at(state)
     if view.spread_weight <= 0.0 or view.bid_tick == 0:
         return
     deviation = max(math.sqrt(view.spread_variance), SPREAD_DEVIATION_MIN)
-    view.spread_deviation = ((view.ask_tick - view.bid_tick) - view.spread_mean) / deviation
+    wider = (view.ask_tick - view.bid_tick) - view.spread_mean
+    view.spread_deviation = wider / deviation
     flow = view.scores[ORDER_FLOW]
     score = 0.0
     if flow > 0.0:
-        score = -soft_sign(view.spread_deviation)
+        score = -soft_ratio(wider, deviation)
     elif flow < 0.0:
-        score = soft_sign(view.spread_deviation)
+        score = soft_ratio(wider, deviation)
     _note(state, SPREAD, score)
 
 
@@ -238,10 +244,11 @@ def _score_prices(state: int, parameters: int) -> None:
     for factor in range(SPREAD + 1):
         view.scores[factor] = 0.0
     estimate_variance(state)
-    score_momentum(state)
-    score_acceleration(state)
+    volatility = math.sqrt(view.variance)
+    score_momentum(state, volatility)
+    score_acceleration(state, volatility)
     score_volume_spike(state, parameters)
-    score_ema_cross(state, parameters)
+    score_ema_cross(state, parameters, volatility)
     score_rsi(state, parameters)
 
 

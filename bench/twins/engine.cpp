@@ -49,7 +49,8 @@ struct Symbol {
     double score, confidence;
 };
 
-double soft_sign(double value) { return value / (1.0 + std::fabs(value)); }
+const double VELOCITY_ROOT = std::sqrt(5.0);
+double soft_ratio(double value, double scale) { return value / (scale + std::fabs(value)); }
 int sign_of(double value) { return value > 0.0 ? 1 : value < 0.0 ? -1 : 0; }
 
 struct Engine {

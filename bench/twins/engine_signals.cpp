@@ -7,26 +7,31 @@ void evaluate_signals(Symbol& s) {
     const double seen = s.weight_60 > 0.0 ? s.variance_sum / s.weight_60 : 0.0;
     s.variance = std::max(seen, tick * tick);
     const bool is_warm = s.weight_60 > 0.0;
+    const double volatility = std::sqrt(s.variance);
     if (s.trades >= 3 && is_warm) {
         const i64 oldest = (s.trades - 3) & 3, before = s.trade_tick[oldest];
-        s.micro_trend = double(s.last - before) / before;
-        const double age = std::max((s.clock - s.trade_ms[oldest]) / 1000.0, 1.0);
-        note(s, MOMENTUM, soft_sign(s.micro_trend / std::sqrt(s.variance * age)));
+        const double moved = double(s.last - before);
+        s.micro_trend = moved / before;
+        const i64 age_ms = s.clock - s.trade_ms[oldest];
+        double scale = volatility * before;
+        if (age_ms > 1000) scale *= std::sqrt(age_ms / 1000.0);
+        note(s, MOMENTUM, soft_ratio(moved, scale));
     }
     if (s.buckets > 40 && is_warm) {
         const i64 middle = s.grid[(s.bucket - 20) & 63], oldest = s.grid[(s.bucket - 40) & 63];
         s.velocity = double(s.last - middle) / middle;
         s.acceleration = s.velocity - double(middle - oldest) / oldest;
         const double moved = 0.5 * (s.velocity + s.acceleration);
-        note(s, ACCELERATION, soft_sign(moved / std::sqrt(s.variance * 5.0)));
+        note(s, ACCELERATION, soft_ratio(moved, volatility * VELOCITY_ROOT));
     }
-    double parts = 0.0, total = 0.0;
-    if (s.trades > 0) total += (s.buy - s.sell) / (s.buy + s.sell + 1.0), parts += 1.0;
-    if (s.quotes > 1) total += s.ofi / (s.ofi_gross + 1.0), parts += 1.0;
-    if (parts > 0.0) note(s, FLOW, total / parts);
+    int parts = 0;
+    double total = 0.0;
+    if (s.trades > 0) total += (s.buy - s.sell) / (s.buy + s.sell + 1.0), ++parts;
+    if (s.quotes > 1) total += s.ofi / (s.ofi_gross + 1.0), ++parts;
+    if (parts > 0) note(s, FLOW, parts > 1 ? 0.5 * total : total);
     if (is_warm && s.slow > 0.0) {
         const double limit = set.volume_spike_ratio;
-        s.volume_ratio = s.fast / 1.0 / (s.slow / (60.0 * s.weight_60));
+        s.volume_ratio = s.fast * (60.0 * s.weight_60) / s.slow;
         double score = 0.0;
         if (s.volume_ratio >= limit) {
             score = 1.0 - limit / (2.0 * s.volume_ratio);
@@ -43,14 +48,15 @@ void evaluate_signals(Symbol& s) {
     else if (s.bid && s.bid_lot + s.ask_lot > 0)
         note(s, IMBALANCE, double(s.bid_lot - s.ask_lot) / (s.bid_lot + s.ask_lot));
     if (s.trades >= set.ema_slow_span && is_warm)
-        note(s, CROSS, soft_sign((s.ema_fast - s.ema_slow) / s.ema_slow / std::sqrt(s.variance)));
+        note(s, CROSS, soft_ratio(s.ema_fast - s.ema_slow, volatility * s.ema_slow));
     if (s.bars > set.rsi_period) score_rsi(s);
     if (s.spread_weight > 0.0 && s.bid) {
         const double deviation = std::max(std::sqrt(s.spread_variance), 0.5);
-        s.spread_deviation = ((s.ask - s.bid) - s.spread_mean) / deviation;
+        const double wider = (s.ask - s.bid) - s.spread_mean;
+        s.spread_deviation = wider / deviation;
         double score = 0.0;
-        if (s.scores[FLOW] > 0.0) score = -soft_sign(s.spread_deviation);
-        if (s.scores[FLOW] < 0.0) score = soft_sign(s.spread_deviation);
+        if (s.scores[FLOW] > 0.0) score = -soft_ratio(wider, deviation);
+        if (s.scores[FLOW] < 0.0) score = soft_ratio(wider, deviation);
         note(s, SPREAD, score);
     }
 }
