@@ -1,8 +1,9 @@
 """The eight signals: each a score in [−1, 1], positive for a rise, 0 where it says nothing.
 
 Unbounded values z become scores by z / (1 + |z|): no transcendental function, so the bits are the
-same on every machine. Of a quotient z = a / b that is a / (b + |a|), one division instead of two. A signal that has not seen enough leaves its bit in `known` cleared and
-scores 0. Each kernel is O(1) and reads what observations.py keeps.
+same on every machine. Of a quotient z = a / b that is a / (b + |a|), one division instead of two. A
+signal that has not seen enough leaves its bit in `known` cleared and scores 0. Each kernel returns
+its bit, or 0; it is O(1) and reads what observations.py keeps.
 """
 
 from __future__ import annotations
@@ -54,10 +55,10 @@ def sign_of(value: float) -> int:
 
 
 @kernel
-def _note(state: int, factor: int, score: float) -> None:
-    view = state_at(state)
-    view.scores[factor] = score
-    view.known |= 1 << factor
+def _note(state: int, factor: int, score: float) -> int:
+    # Returns the signal's bit: gathered in a register, they need not go through memory one by one.
+    state_at(state).scores[factor] = score
+    return 1 << factor
 
 
 @kernel
@@ -76,14 +77,14 @@ def estimate_variance(state: int) -> None:
 
 
 @kernel
-def score_momentum(state: int, volatility: float) -> None:
+def score_momentum(state: int, volatility: float) -> int:
     """Score the micro-trend of the last three trades against volatility (√variance).
 
     r = p₀ / p₂ − 1; z = r / √(variance × max(age of the oldest of the three, 1 s)).
     """
     view = state_at(state)
     if view.trade_count - view.break_trade < 3 or view.weight_60 <= 0.0:
-        return
+        return 0
     oldest = (view.trade_count - 3) & TRADE_MASK
     before = view.trade_tick[oldest]
     moved = float(view.last_tick - before)
@@ -92,11 +93,11 @@ def score_momentum(state: int, volatility: float) -> None:
     scale = volatility * before
     if age_ms > TREND_MS_MIN:
         scale *= math.sqrt(age_ms / 1000.0)
-    _note(state, MOMENTUM, soft_ratio(moved, scale))
+    return _note(state, MOMENTUM, soft_ratio(moved, scale))
 
 
 @kernel
-def score_acceleration(state: int, volatility: float) -> None:
+def score_acceleration(state: int, volatility: float) -> int:
     """Score velocity and acceleration of price against volatility (√variance).
 
     velocity v = p(t) / p(t − 5 s) − 1, acceleration a = v − v(t − 5 s), on a grid of 250 ms;
@@ -104,18 +105,20 @@ def score_acceleration(state: int, volatility: float) -> None:
     """
     view = state_at(state)
     if view.grid_count <= 2 * VELOCITY_BUCKETS or view.weight_60 <= 0.0:
-        return
+        return 0
     newest = view.grid_bucket
     middle = view.grid_tick[(newest - VELOCITY_BUCKETS) & GRID_MASK]
     oldest = view.grid_tick[(newest - 2 * VELOCITY_BUCKETS) & GRID_MASK]
-    view.velocity = (view.last_tick - middle) / middle
-    view.acceleration = view.velocity - (middle - oldest) / oldest
-    moved = 0.5 * (view.velocity + view.acceleration)
-    _note(state, ACCELERATION, soft_ratio(moved, volatility * VELOCITY_ROOT))
+    velocity = (view.last_tick - middle) / middle
+    acceleration = velocity - (middle - oldest) / oldest
+    view.velocity = velocity
+    view.acceleration = acceleration
+    moved = 0.5 * (velocity + acceleration)
+    return _note(state, ACCELERATION, soft_ratio(moved, volatility * VELOCITY_ROOT))
 
 
 @kernel
-def score_order_flow(state: int, parameters: int) -> None:
+def score_order_flow(state: int, parameters: int) -> int:
     """Score buying against selling pressure: the mean of the two parts that are known.
 
     Trade flow (B − S) / (B + S + 1 lot) of taker volume, and order-flow imbalance Σe / (Σ|e| + 1
@@ -136,11 +139,12 @@ def score_order_flow(state: int, parameters: int) -> None:
         total += view.ofi_lot / (view.ofi_gross_lot + PRIOR_LOT)
         parts += 1
     if parts > 0:
-        _note(state, ORDER_FLOW, 0.5 * total if parts > 1 else total)
+        return _note(state, ORDER_FLOW, 0.5 * total if parts > 1 else total)
+    return 0
 
 
 @kernel
-def score_volume_spike(state: int, parameters: int) -> None:
+def score_volume_spike(state: int, parameters: int) -> int:
     """Score volume over its rolling mean, with the sign of the trade flow.
 
     ratio R = (volume decayed over 1 s, per second) / (volume decayed over 60 s, per second);
@@ -150,7 +154,7 @@ def score_volume_spike(state: int, parameters: int) -> None:
     view = state_at(state)
     limit = parameters_at(parameters).volume_spike_ratio
     if view.weight_60 <= 0.0 or view.slow_lot <= 0.0:
-        return
+        return 0
     slow_s = VARIANCE_TAU_S / FAST_TAU_S * view.weight_60
     view.volume_ratio = view.fast_lot * slow_s / view.slow_lot
     score = 0.0
@@ -162,24 +166,26 @@ def score_volume_spike(state: int, parameters: int) -> None:
             score = 0.0
         elif net < 0.0:
             score = -score
-    _note(state, VOLUME_SPIKE, score)
+    return _note(state, VOLUME_SPIKE, score)
 
 
 @kernel
-def score_book_imbalance(state: int) -> None:
+def score_book_imbalance(state: int) -> int:
     """Score the depth-weighted imbalance of the best levels; of the best prices without a book.
 
     (bid − ask) / (bid + ask) of the pressures that `observe_depth` computes, −1..1 as it is.
     """
     view = state_at(state)
     if view.has_imbalance != 0:
-        _note(state, BOOK_IMBALANCE, view.imbalance)
-    elif view.bid_tick != 0 and view.bid_lot + view.ask_lot > 0:
-        _note(state, BOOK_IMBALANCE, (view.bid_lot - view.ask_lot) / (view.bid_lot + view.ask_lot))
+        return _note(state, BOOK_IMBALANCE, view.imbalance)
+    both_lot = view.bid_lot + view.ask_lot
+    if view.bid_tick != 0 and both_lot > 0:
+        return _note(state, BOOK_IMBALANCE, (view.bid_lot - view.ask_lot) / both_lot)
+    return 0
 
 
 @kernel
-def score_ema_cross(state: int, parameters: int, volatility: float) -> None:
+def score_ema_cross(state: int, parameters: int, volatility: float) -> int:
     """Score the fast exponential mean against the slow one, against volatility (√variance).
 
     EMA ← EMA + 2 / (span + 1) × (price − EMA) per trade, begun at the first price;
@@ -188,13 +194,13 @@ def score_ema_cross(state: int, parameters: int, volatility: float) -> None:
     view = state_at(state)
     seen = view.trade_count - view.break_trade
     if seen < parameters_at(parameters).ema_slow_span or view.weight_60 <= 0.0:
-        return
+        return 0
     distance = view.ema_fast - view.ema_slow
-    _note(state, EMA_CROSS, soft_ratio(distance, volatility * view.ema_slow))
+    return _note(state, EMA_CROSS, soft_ratio(distance, volatility * view.ema_slow))
 
 
 @kernel
-def score_rsi(state: int, parameters: int) -> None:
+def score_rsi(state: int, parameters: int) -> int:
     """Score extremes of the index as a turn to come, and its divergence from price.
 
     Below `rsi_oversold` o: 0.5 + 0.5 × (o − RSI) / o; above `rsi_overbought` b: the same with
@@ -203,18 +209,18 @@ def score_rsi(state: int, parameters: int) -> None:
     view = state_at(state)
     settings = parameters_at(parameters)
     if not is_rsi_known(state, parameters):
-        return
+        return 0
     score = 0.5 * view.divergence
     if view.rsi < settings.rsi_oversold:
         score += 0.5 + 0.5 * (settings.rsi_oversold - view.rsi) / settings.rsi_oversold
     elif view.rsi > settings.rsi_overbought:
         above = view.rsi - settings.rsi_overbought
         score -= 0.5 + 0.5 * above / (100.0 - settings.rsi_overbought)
-    _note(state, RSI, min(max(score, -1.0), 1.0))
+    return _note(state, RSI, min(max(score, -1.0), 1.0))
 
 
 @kernel
-def score_spread(state: int) -> None:
+def score_spread(state: int) -> int:
     """Score the spread against its own distribution, with the sign of the order flow.
 
     deviation = (spread − mean) / max(√variance, ½ tick), mean and variance over 60 s of venue
@@ -223,7 +229,7 @@ def score_spread(state: int) -> None:
     """
     view = state_at(state)
     if view.spread_weight <= 0.0 or view.bid_tick == 0:
-        return
+        return 0
     deviation = max(math.sqrt(view.spread_variance), SPREAD_DEVIATION_MIN)
     wider = (view.ask_tick - view.bid_tick) - view.spread_mean
     view.spread_deviation = wider / deviation
@@ -233,23 +239,23 @@ def score_spread(state: int) -> None:
         score = -soft_ratio(wider, deviation)
     elif flow < 0.0:
         score = soft_ratio(wider, deviation)
-    _note(state, SPREAD, score)
+    return _note(state, SPREAD, score)
 
 
 @kernel
-def _score_prices(state: int, parameters: int) -> None:
+def _score_prices(state: int, parameters: int) -> int:
     # Loop bound: the eight signals.
     view = state_at(state)
-    view.known = 0
     for factor in range(SPREAD + 1):
         view.scores[factor] = 0.0
     estimate_variance(state)
     volatility = math.sqrt(view.variance)
-    score_momentum(state, volatility)
-    score_acceleration(state, volatility)
-    score_volume_spike(state, parameters)
-    score_ema_cross(state, parameters, volatility)
-    score_rsi(state, parameters)
+    known = score_momentum(state, volatility)
+    known |= score_acceleration(state, volatility)
+    known |= score_volume_spike(state, parameters)
+    known |= score_ema_cross(state, parameters, volatility)
+    known |= score_rsi(state, parameters)
+    return known
 
 
 @kernel
@@ -260,14 +266,15 @@ def evaluate_signals(state: int, parameters: int) -> None:
     alone: while neither has moved, they stand as they are.
     """
     view = state_at(state)
+    known = view.known & PRICE_BITS
     if view.scored_ms != view.clock_ms or view.scored_trades != view.trade_count:
         view.scored_ms = view.clock_ms
         view.scored_trades = view.trade_count
-        _score_prices(state, parameters)
-    view.known &= PRICE_BITS
+        known = _score_prices(state, parameters)
     view.scores[ORDER_FLOW] = 0.0
     view.scores[BOOK_IMBALANCE] = 0.0
     view.scores[SPREAD] = 0.0
-    score_order_flow(state, parameters)
-    score_book_imbalance(state)
-    score_spread(state)
+    known |= score_order_flow(state, parameters)
+    known |= score_book_imbalance(state)
+    known |= score_spread(state)
+    view.known = known

@@ -34,7 +34,7 @@ TAU_60_S = 2
 
 @kernel
 def decay(parameters: int, row: int, elapsed_ms: int) -> float:
-    """Return exp(−elapsed/τ): three table entries and their product.
+    """Return exp(−elapsed/τ): three table entries and their product, of which short ones need one.
 
     Args:
         parameters: address of PARAMETERS.
@@ -44,6 +44,8 @@ def decay(parameters: int, row: int, elapsed_ms: int) -> float:
     view = parameters_at(parameters)
     first = row * DECAY_ROWS
     near = view.decay_1[first + (elapsed_ms & 255)]
+    if elapsed_ms < 256:
+        return near
     middle = view.decay_256[first + ((elapsed_ms >> 8) & 255)]
     return near * middle * view.decay_65536[first + min(elapsed_ms >> 16, DECAY_ROWS - 1)]
 

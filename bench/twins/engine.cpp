@@ -66,6 +66,7 @@ struct Engine {
 
     double decay(int row, i64 ms) const {
         const i64 first = row * 256;
+        if (ms < 256) return set.decay_1[first + ms];
         return set.decay_1[first + (ms & 255)] * set.decay_256[first + ((ms >> 8) & 255)] *
                set.decay_65536[first + std::min<i64>(ms >> 16, 255)];
     }
