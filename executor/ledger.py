@@ -18,7 +18,7 @@ from executor.algo import STOP_MARKET
 from executor.counts import Counts
 from executor.orders import OrderTable
 from executor.transitions import OrderEvent, is_terminal, next_status
-from executor.unexplained import explained_lot, note_unexplained, use_up
+from executor.unexplained import correction_id, explained_lot, note_unexplained, use_up
 from executor.venue import printable, to_e8
 from runtime.kernels import Kernels
 from shm.records import REPORT, OrderReason, OrderStatus, ReportFlag, asset_code
@@ -188,7 +188,10 @@ class Ledger:
         # A difference that was taken over has an id of ours, which a fill may have as well: the
         # ids of the reports count up all the same.
         # Invariant: it counts before the report is there: a crash in between leaves one out.
-        trust.foreign_trade_id = report_id = max(change.trade_id, before + 1)
+        report_id = max(change.trade_id, before + 1)
+        if change.before_ns:
+            report_id = correction_id(before, change.symbol)
+        trust.foreign_trade_id = report_id
         if not self._publish(source, change, OrderStatus.FILLED, 0, report_id):
             trust.foreign_trade_id = before
             return False

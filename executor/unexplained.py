@@ -13,6 +13,16 @@ from __future__ import annotations
 
 from typing import Any
 
+from shm.records import SYMBOL_COUNT_MAX
+
+
+def correction_id(last_id: int, symbol: int) -> int:
+    """Return the report's trade id of what is taken over: beyond the last one of the symbol.
+
+    No two symbols use the same one, as the venue's ids of a symbol say nothing about another's.
+    """
+    return last_id + 1 + (symbol - last_id - 1) % SYMBOL_COUNT_MAX
+
 
 def note_unexplained(trust: Any, side: int, lots: int, before_ns: int) -> None:
     """Note a difference that has been taken over.

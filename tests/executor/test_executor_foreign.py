@@ -99,14 +99,14 @@ def test_a_position_that_stays_different_is_taken_over(rig, venue):
     rig.agent._reconciler.foreign(0)
     rig.pump(lambda: held(rig) == -7, seconds=8.0)
     (report,) = [r for r in rig.seen if r["order_id"] == 0]
-    assert (report["fill_tick"], report["trade_id"]) == (600_000, 1)
+    assert (report["fill_tick"], report["trade_id"]) == (600_000, 128)
     assert rig.count("corrections") == 1
     assert "position taken over from the venue" in rig.log.events("error")
     rig.pump(lambda: rig.memory.trust(0).distrust == 0, seconds=10.0)
     # A real foreign fill after it counts on.
     venue.fill(foreign_order(venue), "60000.0", "0.002")
     rig.pump(lambda: held(rig) == -5)
-    assert [trade_id for _, _, trade_id in reports_of_nobody(rig)] == [1, 2]
+    assert [trade_id for _, _, trade_id in reports_of_nobody(rig)] == [128, 129]
 
 
 def test_a_position_in_flight_is_not_taken_over(rig, venue):

@@ -8,7 +8,7 @@ from executor_venue import VenueOrder
 from hypothesis import given
 from hypothesis import strategies as st
 
-from executor.unexplained import explained_lot, note_unexplained, use_up
+from executor.unexplained import correction_id, explained_lot, note_unexplained, use_up
 from shm.records import OrderStatus, OrderType, TimeInForce
 
 LIMIT = {"type": OrderType.LIMIT, "price_tick": 600_000, "time_in_force": TimeInForce.GTC}
@@ -52,6 +52,19 @@ def test_events_in_any_order_explain_the_whole_and_no_more(fills, chance):
     assert (trust.unexplained_buy_lot, trust.unexplained_sell_lot) == (0, 0)
 
 
+@given(st.lists(st.tuples(st.integers(0, 127), st.integers(0, 300)), max_size=20))
+def test_ids_of_corrections_count_up_and_differ_between_symbols(steps):
+    last: dict[int, int] = {}
+    used = set()
+    for symbol, fills in steps:
+        before = last.get(symbol, 0) + fills
+        made = correction_id(before, symbol)
+        assert before < made <= before + 128
+        assert (made, symbol) not in used and made not in {i for i, s in used if s != symbol}
+        used.add((made, symbol))
+        last[symbol] = made
+
+
 # --- on the venue ----------------------------------------------------------------------------
 
 
@@ -91,23 +104,23 @@ def test_an_event_that_comes_after_all_is_not_booked_again(rig, venue):
     assert (held(rig), rig.count("explained"), rig.count("foreign_fills")) == (7, 1, 0)
     (values,) = [v for _, e, v in rig.log.lines if "had been taken over" in e]
     assert (values["explained_lot"], values["price_tick"], values["trade_id"]) == (7, 590_000, 1)
-    # The next one has a trade id that counts on from the venue's, and is booked.
+    # The next one counts on, whatever ids the corrections had.
     other = missed_fill(venue, "0.002", venue_id=78)
     tell(venue, other)
     rig.pump(lambda: held(rig) == 9)
-    assert [r["trade_id"] for r in rig.seen if r["order_id"] == 0] == [1, 2]
+    assert [r["trade_id"] for r in rig.seen if r["order_id"] == 0] == [128, 129]
     assert rig.count("corrections") == 1
 
 
 def test_a_fill_that_came_after_the_correction_is_booked(rig, venue):
-    """It has the very trade id that the correction took, and the same side and size."""
+    """It has a lower trade id than the correction took, and the same side and size."""
     rig.start()
     venue.positions["BTCUSDT"] = Decimal("0.007")
     take_over(rig, 7)
     tell(venue, missed_fill(venue, "0.007"))
     rig.pump(lambda: held(rig) == 14)
     assert (rig.count("explained"), rig.count("foreign_fills")) == (0, 1)
-    assert [r["trade_id"] for r in rig.seen if r["order_id"] == 0] == [1, 2]
+    assert [r["trade_id"] for r in rig.seen if r["order_id"] == 0] == [128, 129]
 
 
 def test_only_the_part_that_was_not_taken_over_is_booked(rig, venue):
