@@ -67,7 +67,7 @@ class OwnVenue:
         query = urlencode(parameters | {"timestamp": int(time.time() * 1000)})
         signature = hmac.new(SECRET.encode(), query.encode(), hashlib.sha256).hexdigest()
         url = f"{self.rest}{path}?{query}&signature={signature}"
-        reply = self._session.request(method, url, headers={"X-MBX-APIKEY": KEY}, timeout=5)
+        reply = self._session.request(method, url, headers={"X-MBX-APIKEY": KEY}, timeout=60)
         assert reply.status_code == 200, (path, reply.text)
         return reply.json()
 
