@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from risk.entries import refusal_of
-from risk.loop import risk_run
+from risk.loop import look, risk_run
 from risk.prices import take_event_at
 from risk.state import CONTEXT, ENTRY_CHECK, HEADER, SYMBOL_STATE
 from risk.undo import POSITION_SIZE, SYMBOL_STATE_SIZE
 from runtime.clocks import mono_ns
-from shm.atomics import load_acquire, pause, store_release
+from shm.atomics import load_acquire, load_relaxed, pause, store_release
 from shm.compiled import export, kernel
 from shm.memory import copy_bytes, load_i64, store_i64
 from shm.records import MARKET_EVENT, ORDER, REPORT, SIGNAL, EventKind, OrderStatus
-from shm.rings import advance, claim, peek, publish
+from shm.rings import TAIL, advance, claim, peek, publish
 from shm.tables import CONTROL, POSITION, PositionState
 from shm.views import view_of
 
@@ -172,31 +172,72 @@ def signals_to_orders(context: int, signal: int, count: int, samples: int) -> in
 def produce_signals(context: int, signal: int, count: int, period_ns: int, samples: int) -> int:
     """Write signals at fixed times from another core and wait for each one's order.
 
-    `samples`: i64[count], ns from the signal in its ring to the order seen from here. Returns the
-    orders seen. Loop bound: count, and the time until each is due and done.
+    `samples`: i64[2][count]: the time right after each signal was in its ring, and the time at
+    which its order was seen from here; monotonic, ns. Returns the orders seen. Of what is risk's
+    only the state of the position is looked at, late: lines that are held here have to come back
+    for the next signal. Loop bound: count, and the time until each is due and done.
     """
     view = context_at(context)
-    symbol = signal_at(signal).symbol
-    state = view.positions + symbol * POSITION_SIZE + STATE
     first = mono_ns() + period_ns
+    state = view.positions + signal_at(signal).symbol * POSITION_SIZE + STATE
     seen = 0
+    free_ns = first
     for index in range(count):
-        while mono_ns() < first + index * period_ns:
+        due_ns = max(first + index * period_ns, free_ns)
+        while mono_ns() < due_ns or load_acquire(state) != FLAT:
             pause()
+            if mono_ns() - due_ns > GIVE_UP_NS:
+                return seen
         written_ns = _write_signal(context, signal)
         order = 0
         while order == 0 and mono_ns() - written_ns < GIVE_UP_NS:
             order = peek(view.orders, 0)
-        store_i64(samples + index * 8, mono_ns() - written_ns)
+        store_i64(samples + index * 8, written_ns)
+        seen_ns = mono_ns()
+        free_ns = seen_ns + period_ns // 2
+        store_i64(samples + (count + index) * 8, seen_ns)
         if order == 0:
             return seen
         seen += 1
         _answer(context, order)
         advance(view.orders, 0)
-        while load_acquire(state) != FLAT and mono_ns() - written_ns < GIVE_UP_NS:
-            pause()
-        _forget_pace(context, symbol)
     return seen
+
+
+@export(5)
+def stamp_orders(context: int, symbol: int, stamps: int, capacity: int, done: int) -> int:
+    """Let risk look again and again, and stamp each order after the look that wrote it.
+
+    As `risk_run` does between its timers, which run once before.
+
+    Args:
+        context: CONTEXT.
+        symbol: of the signals.
+        stamps: i64[capacity], monotonic, ns.
+        capacity: orders at most.
+        done: address of an i64 that ends it when it is not 0.
+
+    Returns the orders written. Loop bound: done, and GIVE_UP_NS.
+    """
+    risk_run(context, 1)
+    tail = context_at(context).orders + TAIL
+    before = load_relaxed(tail)
+    given_up_ns = mono_ns() + GIVE_UP_NS
+    written = 0
+    while load_acquire(done) == 0:
+        look(context)
+        now = load_relaxed(tail)
+        if now == before:
+            _forget_pace(context, symbol)
+            continue
+        before = now
+        stamped_ns = mono_ns()
+        if written < capacity:
+            store_i64(stamps + written * 8, stamped_ns)
+        written += 1
+        if stamped_ns > given_up_ns:
+            break
+    return written
 
 
 @kernel

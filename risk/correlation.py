@@ -103,10 +103,12 @@ def observe_prices(context: int, now_ns: int) -> int:
 
 
 @kernel
-def likeness_of(correlation: int, first: int, second: int, samples_min: int, sign: int) -> float:
-    """Return the correlation of two symbols times `sign` where that is above 0, else 0; or UNKNOWN.
+def likeness_of(
+    correlation: int, first: int, second: int, samples_min: int, sign: int, least: float
+) -> float:
+    """Return the correlation of two symbols times `sign` where it is above `least`, else `least`.
 
-    As `correlation_of`, but what is no risk is not worked out to the end.
+    UNKNOWN as in `correlation_of`. The root is only taken of what is above: `least` ≥ 0.
     """
     view = correlation_at(correlation)
     pair = pair_index(first, second)
@@ -114,7 +116,9 @@ def likeness_of(correlation: int, first: int, second: int, samples_min: int, sig
     if view.sample_count[pair] < samples_min or not square > 0.0:
         return UNKNOWN
     product = view.product[pair] * sign
-    return min(1.0, product / math.sqrt(square)) if product > 0.0 else 0.0
+    if product <= 0.0 or product * product <= least * least * square:
+        return least
+    return max(least, min(1.0, product / math.sqrt(square)))
 
 
 @kernel

@@ -109,11 +109,12 @@ def _compare(context: int, symbol: int, other: int) -> None:
     settings = parameters_at(view.parameters)
     sign = check.side * side_of(position_address(context, other))
     samples_min = settings.correlation_samples_min
-    found = likeness_of(view.correlation, symbol, other, samples_min, sign)
+    least = check.correlation
+    found = likeness_of(view.correlation, symbol, other, samples_min, sign, least)
     if found == UNKNOWN:
         check.unknown_pairs += 1
     else:
-        check.correlation = max(check.correlation, found)
+        check.correlation = found
 
 
 @kernel

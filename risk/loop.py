@@ -151,7 +151,7 @@ def _take_quotes(context: int) -> int:
 
 
 @kernel
-def _look(context: int) -> int:
+def look(context: int) -> int:
     """Take one batch of each ring and wake the executor once; return the records taken."""
     view = context_at(context)
     before = load_relaxed(view.orders + TAIL)
@@ -230,7 +230,7 @@ def risk_run(context: int, deadline_ns: int) -> int:
     timers_ns = now
     woken = False
     while True:
-        taken = _look(context)
+        taken = look(context)
         total += taken
         now = mono_ns()
         if taken > 0:

@@ -6,6 +6,8 @@ never rounded: it stays value / lots. Loops: none.
 
 from __future__ import annotations
 
+import math
+
 from risk.levels import set_levels
 from risk.quote_rows import quotes_live
 from risk.state import CONTEXT, HEADER, ORDER_STATE, PARAMETERS, SYMBOL_STATE, Role
@@ -144,7 +146,20 @@ def track_equity(context: int, max_drawdown: float) -> None:
     """Take the wallet over once it is known, follow peak and day, trip the latch on either's loss.
 
     Re-armed by a person, both begin with the equity of that moment: the old would trip it again.
+    Between the floor and the peak of a day nothing changes, which is where most prices lead.
     """
+    view = context_at(context)
+    header = header_at(view.header)
+    if header.wallet_start_e8 != 0 and view.utc_day <= header.utc_day:
+        equity = equity_e8(context)
+        is_between = header.floor_e8 <= equity and equity <= header.peak_e8
+        if is_between and control_at(view.control).risk_latch == 0:
+            return
+    _follow_equity(context, max_drawdown)
+
+
+@kernel
+def _follow_equity(context: int, max_drawdown: float) -> None:
     view = context_at(context)
     header = header_at(view.header)
     control = control_at(view.control)
@@ -162,11 +177,14 @@ def track_equity(context: int, max_drawdown: float) -> None:
     if is_rearmed or header.day_start_e8 == 0 or view.utc_day > header.utc_day:
         header.utc_day = max(view.utc_day, header.utc_day)
         header.day_start_e8 = equity
-    if equity < (1.0 - max_drawdown) * header.peak_e8 and risk_latch_held(view.control) == 0:
+    least = (1.0 - max_drawdown) * header.peak_e8
+    if equity < least and risk_latch_held(view.control) == 0:
         trip_risk_latch(view.control, DRAWDOWN, mono_ns())
     share = parameters_at(view.parameters).max_daily_loss
-    if equity < (1.0 - share) * header.day_start_e8 and risk_latch_held(view.control) == 0:
+    day_least = (1.0 - share) * header.day_start_e8
+    if equity < day_least and risk_latch_held(view.control) == 0:
         trip_risk_latch(view.control, DAILY_LOSS, mono_ns())
+    header.floor_e8 = math.ceil(max(least, day_least))
 
 
 @kernel

@@ -57,8 +57,6 @@ def _imbalance_is_due(context: int, symbol: int, event: int) -> bool:
     row = position_at(position_address(context, symbol))
     settings = parameters_at(context_at(context).parameters)
     place = symbol_state_address(context, symbol)
-    if row.exit_rule != RULE_IMBALANCE:
-        return False
     note_imbalance(place, event, settings.imbalance_ns)
     return -symbol_state_at(place).imbalance * row.side >= settings.imbalance_limit
 
@@ -79,7 +77,7 @@ def step_best(context: int, event: int, before_tick: int, now_ns: int) -> None:
     place = position_address(context, symbol)
     row = position_at(place)
     state = symbol_state_at(symbol_state_address(context, symbol))
-    is_due = _imbalance_is_due(context, symbol, event)
+    is_due = row.exit_rule == RULE_IMBALANCE and _imbalance_is_due(context, symbol, event)
     price = exit_price(symbol_state_address(context, symbol), row.side)
     if price == before_tick and not is_due:
         # It has been judged at this price; what time brings, the timers find.

@@ -49,8 +49,10 @@ def agree(estimate, prices: Prices, count: int) -> None:
                 assert math.isclose(found, wanted, abs_tol=1e-9), (first, second)
                 assert -1.0 <= found <= 1.0
             for sign in (1, -1):
-                alike = likeness_of(ctypes.addressof(estimate), first, second, MIN, sign)
-                assert alike == (UNKNOWN if wanted is None else max(0.0, found * sign))
+                for least in (0.0, 0.4, 1.0):
+                    alike = likeness_of(ctypes.addressof(estimate), first, second, MIN, sign, least)
+                    above = UNKNOWN if wanted is None else max(least, found * sign)
+                    assert math.isclose(alike, above, abs_tol=1e-15), (first, second, least)
 
 
 @settings(max_examples=60, deadline=None, derandomize=True)

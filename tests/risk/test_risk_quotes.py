@@ -142,7 +142,7 @@ def stop_by(desk: QuoteDesk, how: str) -> None:
     elif how == "lease":
         desk.quotes().quote_ns -= 60_001 * MS
     elif how == "drawdown":
-        desk.header.peak_e8 = 1 << 50
+        desk.header.peak_e8 = desk.header.floor_e8 = 1 << 50
     elif how == "untrusted":
         desk.header.untrusted = 1
 
