@@ -82,10 +82,10 @@ logs: ## follow the logs: all, or S=feed|engine|risk|executor|supervisor|exchang
 		exit 2;; esac; \
 	mkdir -p logs && if [ '$(S)' != '*' ]; then touch logs/$(S).log; fi; tail -n 20 -F logs/$(S).log
 
-test: $(VENV)/.dev build ## run all tests: first those that start no pipeline, on all cores at once
+test: $(VENV)/.dev build ## run all tests: those of the whole pipeline last, one by one
 	@export NUMBA_CACHE_DIR=$$($(PY) -m runtime.jit_cache); failed=0; \
-		$(PY) -m pytest -m 'not system' --numprocesses auto --dist loadfile || failed=1; \
-		$(PY) -m pytest -m system || failed=1; exit $$failed
+		$(PY) -m pytest --ignore tests/system --numprocesses 3 --dist loadfile || failed=1; \
+		$(PY) -m pytest tests/system || failed=1; exit $$failed
 
 test-clients: $(VENV)/.dev ## judge the exchange by unmodified third-party clients
 	@PYTHONPATH=tests/exchange $(PY) tests/clients/run_clients.py

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import quote
 
-VERSION = 3
+VERSION = 4
 PAGE_SIZE = 4096
 # What a page cache of the writer may hold: it appends, and looks up by key.
 CACHE_KIB = 128
@@ -122,7 +122,8 @@ ORDERS = Table(
 FILLS = Table(
     "fills",
     "One row per fill; a repaired one stands for all fills of a stretch that was not seen.",
-    ("epoch", "order_id", "trade_id", "filled_lot"),
+    # The venue counts trades by symbol, and fills of nobody's orders share the order id 0.
+    ("epoch", "order_id", "trade_id", "filled_lot", "symbol"),
     (
         EPOCH,
         Column("order_id", I, "id", "as in orders; 0 = an order that is not ours"),
@@ -195,6 +196,12 @@ MIGRATIONS = {
         f"ALTER TABLE fills ADD COLUMN {column.name} {column.type}"
         for column in FILLS.columns
         if column.name in ("other_fee_e8", "fee_asset")
+    ),
+    3: (
+        "ALTER TABLE fills RENAME TO fills_before",
+        FILLS.sql(),
+        "INSERT INTO fills SELECT * FROM fills_before",  # their columns are in one order
+        "DROP TABLE fills_before",
     ),
 }
 assert set(MIGRATIONS) == set(range(1, VERSION))

@@ -10,6 +10,7 @@ import pytest
 from runtime.ledger_service import LedgerService
 from runtime.logs import make_logger
 from runtime.trade_report import Filters, report
+from runtime.trade_table import FILLS as FILLS_TABLE
 from runtime.trade_table import LedgerError, open_reader, open_writer
 from shm.records import OrderReason, OrderStatus, asset_code
 from shm.tables import FUNDING
@@ -314,6 +315,38 @@ def test_funding_is_written_once_per_change(desk: Desk, path: Path):
         ("ETHUSDT", 1, -500, 1_700_000_000_123_000_000),
         ("ETHUSDT", 3, 80, 1_700_000_009_000_000_000),
     ]
+
+
+def test_foreign_fills_of_two_symbols_may_have_one_trade_id(desk: Desk, path: Path):
+    foreign = {
+        "order_id": 0, "side": 1, "trade_id": 900, "fill_tick": 100, "fill_lot": 4,
+        "filled_lot": 4, "status": OrderStatus.FILLED, "venue_ns": 10**18, "written_ns": 2_000,
+    }  # fmt: skip
+    for symbol in (0, 1, 1):
+        desk.tell(foreign | {"symbol": symbol})
+    write_all(desk, path)
+    assert table(path, "SELECT symbol, trade_id, fill_lot FROM fills ORDER BY symbol") == [
+        ("BTCUSDT", 900, 4),
+        ("ETHUSDT", 900, 4),
+    ]
+    assert desk.memory.counters.get("ledger.duplicates") == 1
+
+
+def test_a_file_of_the_third_version_keeps_its_fills(desk: Desk, path: Path):
+    desk.trade()
+    write_all(desk, path)
+    fills = "SELECT * FROM fills ORDER BY trade_id"
+    before = table(path, fills)
+    database, _ = open_writer(path)
+    database.execute("ALTER TABLE fills RENAME TO kept")
+    old = FILLS_TABLE._replace(key=("epoch", "order_id", "trade_id", "filled_lot"))
+    database.execute(old.sql())
+    database.execute("INSERT INTO fills SELECT * FROM kept")
+    database.execute("DROP TABLE kept")
+    database.execute("PRAGMA user_version = 3")
+    database.close()
+    open_writer(path)[0].close()
+    assert table(path, fills) == before and len(before) == 2
 
 
 def test_a_file_of_the_first_version_gets_what_it_lacks(desk: Desk, path: Path):
