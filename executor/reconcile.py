@@ -214,11 +214,12 @@ class Reconciler:
             return False
         quote = venue.quote_asset(self._context.symbols[0])
         self._control.wallet_e8 = venue.wallet_e8(reply.body, quote)
+        asked_symbols = self._resolver.asked_symbols()
         found = yield from self._comparing.compare(QUERY)
         if found is None or distrusts != self._distrusts or not self._user.is_up:
             return False
         # In doubt nothing is trusted here: the next comparison is soon.
-        self._conclude(found, (), in_doubt=True)
+        self._conclude(found, (), asked_symbols, in_doubt=True)
         if not self._control.reconciled:
             self._log.info("reconciled", wallet_e8=self._control.wallet_e8)
         self._control.reconciled = 1
@@ -227,11 +228,19 @@ class Reconciler:
     # --- comparing ---------------------------------------------------------------------------
 
     def _conclude(
-        self, found: dict[int, Finding], busy: Collection[int], in_doubt: bool = False
+        self,
+        found: dict[int, Finding],
+        busy: Collection[int],
+        asked: set[int],
+        in_doubt: bool = False,
     ) -> None:
-        """Say of each symbol whether it is trusted; busy ones get no verdict."""
+        """Say of each symbol whether it is trusted; busy ones get no verdict.
+
+        `asked` are those with an order that was asked for when the comparison began.
+        """
         self._counts.reconciliations.value += 1
-        for symbol in self._trusts.conclude(found, busy, in_doubt):
+        asked |= self._resolver.asked_symbols()
+        for symbol in self._trusts.conclude(found, busy, asked, in_doubt):
             self._hasten(symbol, AGAIN_NS)
         symbols = range(len(self._context.symbols))
         agrees = not any(self._context.memory.trust(s).distrust & COMPARED for s in symbols)
@@ -245,12 +254,12 @@ class Reconciler:
     def _compare(self, priority: int, symbols: Collection[int] = ()) -> Procedure:
         """Compare and conclude, unless the stream was lost meanwhile."""
         distrusts = self._distrusts
-        busy = self._comparing.busy_symbols()
+        busy, asked = self._comparing.busy_symbols(), self._resolver.asked_symbols()
         found = yield from self._comparing.compare(priority, symbols)
         if found is None or distrusts != self._distrusts or not self._user.is_up:
             return
         busy |= self._comparing.busy_symbols()
-        self._conclude(found, busy)
+        self._conclude(found, busy, asked)
 
     # --- while running -----------------------------------------------------------------------
 
@@ -351,7 +360,7 @@ class Reconciler:
         if found is None or made is None:
             self._log.error("the venue did not answer at the end")
             return False
-        self._conclude(found, (), in_doubt=True)
+        self._conclude(found, (), set(), in_doubt=True)
         self._counts.orders_lost.value = len(made.lost) + len(made.undecided)
         agrees = bool(self._counts.venue_matches.value)
         agrees = agrees and made.agrees and not self._counts.orders_duplicated.value

@@ -56,6 +56,7 @@ class Resolver:
         self._window_ns = recv_window_ns + LATE_MARGIN_NS
         self._started_ns = time.monotonic_ns()
         self._active: set[int] = set()
+        self._vanished: set[int] = set()  # that are left for a person
         # Orders handed to the REST worker may leave until then.
         self.sendable_until: dict[int, int] = {}
         # Assets of fees that were warned about.
@@ -65,6 +66,14 @@ class Resolver:
     def active(self) -> frozenset[int]:
         """Return the orders that are being asked for."""
         return frozenset(self._active)
+
+    def asked_symbols(self) -> set[int]:
+        """Return the symbols of orders that are being asked for: their fills may be told soon.
+
+        One that has vanished is asked for again and again, and tells nothing.
+        """
+        rows = map(self.ledger.table.find, self._active - self._vanished)
+        return {row.symbol for row in rows if row is not None}
 
     def ask(self, order_id: int, delay_ns: int = 0) -> None:
         """Begin to ask for an order, unless that is under way."""
@@ -127,6 +136,7 @@ class Resolver:
     def adopt(self, row: Any, state: OrderState, looks: int) -> Procedure:
         """Take over an order as the venue states it, with the fills that are missing here."""
         order_id = row.order_id
+        self._vanished.discard(order_id)
         executed = self.lots(row, state.executed)
         if executed > row.filled_lot:
             yield from self._fetch_fills(row, state, executed)
@@ -242,6 +252,7 @@ class Resolver:
         if row.venue_order_id:
             if looks < VANISHED_LOOKS_MAX:
                 return False
+            self._vanished.add(row.order_id)
             self.note_vanished(row)
             return True
         left_ns = self.sendable_until.get(row.order_id) or row.sent_ns or self._started_ns

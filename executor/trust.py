@@ -43,13 +43,19 @@ class Trusts:
         row.distrust = (row.distrust & ~mask) | bits
 
     def conclude(
-        self, found: dict[int, Finding], busy: Collection[int], in_doubt: bool
+        self,
+        found: dict[int, Finding],
+        busy: Collection[int],
+        asked: Collection[int],
+        in_doubt: bool,
     ) -> set[int]:
         """Take over what a comparison found; return the symbols that are to be looked at again.
 
         Args:
             found: findings by symbol.
             busy: symbols that get no verdict: an order of theirs is in doubt.
+            asked: symbols with an order that is being asked for. What it has done is told with its
+                price: a difference takes their entries, and nothing is taken over.
             in_doubt: a position of which nothing is certain counts as one that differs. Otherwise
                 it is left as it was found before.
         """
@@ -61,10 +67,11 @@ class Trusts:
                 if finding.texts or not agrees(finding.possible):
                     again.add(symbol)
                 continue
-            times = streak.note(finding.possible, finding.lates, finding.venue_ns)
             self._mark(finding, in_doubt)
             self._tell(symbol, finding, in_doubt)
-            if times >= AGREE_COUNT:
+            if symbol in asked:
+                self._streaks.pop(symbol)
+            elif streak.note(finding.possible, finding.lates, finding.venue_ns) >= AGREE_COUNT:
                 self._take_over(finding)
             if not agrees(finding.possible):
                 again.add(symbol)

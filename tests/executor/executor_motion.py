@@ -133,7 +133,7 @@ class Motion:
             try:
                 wanted = procedure.send(value)
             except StopIteration as end:
-                return bool(self.trusts.conclude(end.value, (), in_doubt=False))
+                return bool(self.trusts.conclude(end.value, (), (), in_doubt=False))
             if isinstance(wanted, Pause):
                 self.run_to(self.time.now_ns + wanted.duration_ns)
                 value = None

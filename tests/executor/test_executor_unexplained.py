@@ -8,8 +8,10 @@ from executor_venue import VenueOrder
 from hypothesis import given
 from hypothesis import strategies as st
 
+from executor import resolve
 from executor.unexplained import correction_id, explained_lot, note_unexplained, use_up
 from shm.records import OrderStatus, OrderType, TimeInForce
+from shm.tables import Distrust
 
 LIMIT = {"type": OrderType.LIMIT, "price_tick": 600_000, "time_in_force": TimeInForce.GTC}
 
@@ -193,4 +195,46 @@ def test_fills_of_an_open_order_that_nobody_told_are_asked_for(rig, venue):
     assert rig.row(order_id).filled_value == 4 * 599_999
     rig.pump_for(0.5)
     assert rig.count("corrections") == 0
-    assert rig.memory.trust(0).distrust == 0
+    assert rig.memory.trust(0).distrust & Distrust.POSITION == 0
+
+
+@pytest.mark.parametrize("filled", ["0.010", "0.004"])
+def test_an_own_fill_that_is_asked_for_is_not_taken_over(rig, venue, filled, monkeypatch):
+    """The venue's list of fills may lag seconds behind the position and the order."""
+    monkeypatch.setattr(resolve, "FILL_LOOKS_MAX", 1000)
+    rig.start()
+    order_id = rig.write_order(**LIMIT)
+    rig.pump(lambda: rig.status(order_id) == OrderStatus.NEW)
+    handle, listed = venue._handle, []
+
+    def hide_fills(method, path, params):
+        made = handle(method, path, params)
+        return made if listed or not path.endswith("userTrades") else []
+
+    venue._handle = hide_fills
+    venue.fill(venue.orders[0], "59999.9", filled, send=False)
+    rig.agent._reconciler.periodic()
+    rig.pump(lambda: rig.memory.trust(0).distrust & Distrust.POSITION)
+    done = rig.count("reconciliations")
+    rig.pump(lambda: rig.count("reconciliations") >= done + 3, 10.0)
+    assert held(rig) == 0 and rig.memory.trust(0).distrust & Distrust.POSITION
+    listed.append(True)
+    lots = int(Decimal(filled) * 1000)
+    rig.pump(lambda: held(rig) == lots)
+    assert rig.reports_of(order_id)[-1][1:] == (lots, lots)
+    rig.pump(lambda: rig.memory.trust(0).distrust == 0)
+    assert (held(rig), rig.count("corrections")) == (lots, 0)
+
+
+def test_an_order_that_has_vanished_keeps_no_position_from_being_taken_over(
+    rig, venue, monkeypatch
+):
+    monkeypatch.setattr(resolve, "VANISHED_LOOKS_MAX", 2)
+    rig.start()
+    order_id = rig.write_order(**LIMIT)
+    rig.pump(lambda: rig.status(order_id) == OrderStatus.NEW)
+    venue.orders.clear()
+    missed_fill(venue, "0.007")
+    take_over(rig, 7)
+    assert "an accepted order is not found any more" in rig.log.events("error")
+    assert rig.status(order_id) == OrderStatus.NEW
