@@ -2,7 +2,8 @@
 
 In the order of the checks: the person or the supervisor who wants everything closed, a halt or a
 latch that is configured to, the drawdown limit, a price that has become too old, and a venue that
-holds no stop. They are looked at with the timers, and at every price that is not quiet.
+holds no stop, by all that it has reported. They are looked at with the timers, and at every price
+that is not quiet.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from shm.compiled import kernel
 from shm.latch_table import LatchReason
 from shm.latches import other_latch_held, risk_latch_held
 from shm.records import OrderReason
+from shm.rings import peek
 from shm.tables import CONTROL, POSITION
 from shm.views import view_of
 
@@ -76,7 +78,9 @@ def forced_reason(context: int, symbol: int, now_ns: int) -> int:
         return STALE
     limit = parameters_at(view.parameters).unprotected_ns
     exposed = guard_at(guard_address(context, symbol)).exposed_ns
-    if limit > 0 and exposed > 0 and now_ns - exposed > limit:
+    is_over = limit > 0 and exposed > 0 and now_ns - exposed > limit
+    # What waits may say that the stop rests: the time ran on while this stage did not read.
+    if is_over and peek(view.reports, 0) == 0:
         return UNPROTECTED
     return NONE
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from risk.coverage import track_exposure
 from risk.exit_counters import exit_counter
 from risk.exits import CLOSE, PARTIAL_CLOSE, apply_decision, evaluate_exit
 from risk.forced import FLATTEN, forced_due, forced_reason
@@ -165,6 +166,9 @@ def watch_trade(context: int, symbol: int, trade_tick: int, origin_ns: int, now_
         now_ns: monotonic.
     """
     row = position_at(position_address(context, symbol))
+    if parameters_at(context_at(context).parameters).venue_stop != 0:
+        # A stop that rests by the report behind this step ends the time before it is judged.
+        track_exposure(context, symbol, now_ns)
     if row.state != FLAT:
         _set_doubt_aside(context, symbol, now_ns)
         # An exit in flight is waited for: two of them could close more than there is.

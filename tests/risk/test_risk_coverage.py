@@ -6,7 +6,8 @@ import time
 
 import pytest
 
-from shm.records import OrderAction, OrderStatus
+from risk.state import GuardState
+from shm.records import OrderAction, OrderReason, OrderStatus
 
 MS = 1_000_000
 
@@ -45,6 +46,41 @@ def test_the_time_without_a_stop_goes_on_while_risk_is_dead(guarded):
     (again,) = guarded.orders()
     guarded.rest(again)
     assert histogram.count == 2 and histogram.percentiles((0.99,))[0] >= 9_000 * MS
+
+
+def away_too_long(desk, is_dead: bool):
+    """Open a position whose stop is on its way, and be dead or frozen for 16 s; return the stop."""
+    desk.open()
+    (stop,) = desk.orders()
+    assert desk.guard().exposed_ns > 0
+    desk.guard().exposed_ns -= 16_000 * MS
+    if is_dead:
+        desk.recover()
+    return stop
+
+
+@pytest.mark.parametrize("is_dead", [True, False], ids=["dead", "frozen"])
+def test_a_stop_that_came_to_rest_while_risk_was_away_is_read_before_the_time_is_judged(
+    guarded, is_dead
+):
+    stop = away_too_long(guarded, is_dead)
+    histogram = guarded.memory.histograms.get("unprotected")
+    guarded.report(stop, OrderStatus.NEW, written_ns=time.monotonic_ns() - 15_990 * MS)
+    guarded.look(2)
+    assert guarded.orders() == [] and guarded.count("exit_unprotected") == 0
+    assert guarded.guard().state == GuardState.RESTING and guarded.guard().exposed_ns == 0
+    # Risk's own measure still tells for how long it did not know.
+    assert histogram.count == 1 and histogram.percentiles((1.0,))[0] >= 16_000 * MS
+
+
+@pytest.mark.parametrize("is_dead", [True, False], ids=["dead", "frozen"])
+def test_reports_that_say_nothing_of_a_stop_put_the_close_off_until_they_are_read(guarded, is_dead):
+    stop = away_too_long(guarded, is_dead)
+    for _ in range(3):
+        guarded.report(stop, OrderStatus.UNKNOWN)
+    guarded.look()
+    assert [order.reason for order in guarded.orders()] == [OrderReason.UNPROTECTED]
+    assert guarded.guard().exposed_ns > 0
 
 
 def test_a_stamp_that_cannot_be_is_not_believed(guarded):
