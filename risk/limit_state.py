@@ -83,7 +83,7 @@ ENTRY_CHECK = Record(
         Field("rate_age_ns", "i64", "ns", "kernel", "of the order entries_per_s orders ago"),
         Field("repeat_count", "i64", "count", "kernel", "such entries within repeat_window_ns"),
         Field("ring_free", "i64", "records", "kernel", "free slots, the exits' share taken off"),
-        Field("correlation", "f64", "0..1", "kernel", "highest with an open position, signed"),
+        Field("correlation", "f64", "0..1, -1", "kernel", "highest likeness; -1 = not asked for"),
         Field("unknown_pairs", "i64", "count", "kernel", "open positions it is not known with"),
         Field("limit_tick", "i64", "ticks", "kernel", "limit price; 0 = none inside the collar"),
         Field("quantity_lot", "i64", "lots", "kernel", "from sizing; 0 = none fits"),

@@ -168,7 +168,8 @@ def _refused(context: int, symbol: int, place: int, now_ns: int) -> int:
     if refusal != NONE:
         return refusal
     measure_exposure(context, symbol)
-    # Two sides are quoted to hold nothing: likeness and repeats say nothing about them.
+    # Two sides are quoted to hold nothing: likeness and repeats say nothing about them. What is
+    # below every likeness passes every limit of it.
     check.correlation = -1.0
     check.unknown_pairs = 0
     check.repeat_count = 0

@@ -127,7 +127,13 @@ FILLS = Table(
     (
         EPOCH,
         Column("order_id", I, "id", "as in orders; 0 = an order that is not ours"),
-        Column("trade_id", I, "id", "the venue's; 0 = repaired"),
+        Column(
+            "trade_id",
+            I,
+            "id",
+            "the venue's; 0 = repaired. A fill that is not ours has its report's, which count up: "
+            "the venue's, until a correction has taken one beyond them",
+        ),
         Column("filled_lot", I, "lots", "filled of the order in all, after this fill"),
         SYMBOL,
         Column("side", I, "+1 buy, -1 sell", "direction"),
