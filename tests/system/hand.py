@@ -50,9 +50,7 @@ class Hand:
 
     def best(self, symbol: int) -> tuple[int, int]:
         """Return best bid and ask as risk read them, ticks; 0, 0 = unknown."""
-        base = self.memory.state("risk") + SYMBOLS_OFFSET
-        row = SYMBOL_STATE.at(base + symbol * SYMBOL_STATE.size)
-        return (row.bid_tick, row.ask_tick) if row.best_valid else (0, 0)
+        return best_prices(self.memory, symbol)
 
     def send(self, symbol: int = 0, side: int = 1, age_ms: int = 0, **changes: Any) -> None:
         """Write a sound signal at the prices that risk knows, or one that is changed."""
@@ -109,6 +107,12 @@ class Hand:
         before = get(f"risk.{label}")
         assert not self.verdict(**changes), (label, changes)
         assert get(f"risk.{label}") == before + 1, (label, changes, refusals(self.memory))
+
+
+def best_prices(memory: SharedMemory, symbol: int) -> tuple[int, int]:
+    """Return best bid and ask as risk read them, ticks; 0, 0 = unknown."""
+    row = SYMBOL_STATE.at(memory.state("risk") + SYMBOLS_OFFSET + symbol * SYMBOL_STATE.size)
+    return (row.bid_tick, row.ask_tick) if row.best_valid else (0, 0)
 
 
 def refusals(memory: SharedMemory) -> dict[str, int]:

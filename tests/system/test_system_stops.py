@@ -23,6 +23,7 @@ from tests.system.own_venue import KEY, SECRET, OwnVenue
 from tests.system.pipeline import wait_until
 from tests.system.risk_kills import (
     FAR,
+    JUDGES,
     OFTEN,
     SYMBOLS,
     TRADING,
@@ -42,6 +43,19 @@ ETH = SYMBOLS.index("ETHUSDT")
 # The stop is so near that the market reaches it soon.
 TRIGGER_S = 5.0
 CROSSINGS = 1
+# Both symbols are held until the end: neither the market nor the time closes a position.
+LASTING = (
+    "risk.stop_loss_pct=0.03",
+    "risk.take_profit_pct=0.1",
+    "risk.trailing_activation_pct=0.05",
+    "risk.trailing_distance_pct=0.05",
+    "risk.trail_risk_fraction=1.0",
+    *(
+        f"scalping.{strategy}_hold_{bound}_s=3600"
+        for strategy in ("order_flow", "momentum", "mean_reversion")
+        for bound in ("min", "max")
+    ),
+)
 NEAR = ("risk.stop_loss_pct=0.0001", "risk.venue_stop_offset_pct=0.0", "risk.take_profit_pct=0.05")
 
 
@@ -147,15 +161,39 @@ def test_a_stop_rests_for_each_position_and_goes_with_it(tmp_path: Path, venue, 
     end(pipeline, memory, venue)
 
 
+def hold_all(memory, venue: OwnVenue) -> None:
+    """Wait until every symbol is held with its stop: then nothing is opened or closed any more."""
+    is_agreed = Agreement(memory, venue, holding=True)
+    wait_until(
+        lambda: len(resting(memory)) == len(SYMBOLS) and is_agreed(), 120.0, "positions with stops"
+    )
+
+
+def standing(venue: OwnVenue) -> tuple[dict[str, Decimal], dict[str, Decimal]]:
+    """Return what is held and what the stops of it would trade, signed, at one moment."""
+    for _ in range(20):
+        held, stops = venue.positions(), stops_by_symbol(venue)
+        if venue.positions() == held:
+            return held, stops
+    raise AssertionError("positions change without an end")
+
+
+def check_that_all_stands(venue: OwnVenue) -> None:
+    """Check that every symbol is held, and its stop is against it and of its whole quantity."""
+    held, stops = standing(venue)
+    assert held.keys() == set(SYMBOLS)
+    assert stops == {symbol: -quantity for symbol, quantity in held.items()}
+
+
 def test_without_flattening_positions_and_their_stops_stay(tmp_path: Path, venue, start):
     keep = ("risk.flatten_on_stop=false", "risk.venue_stop_move_ms=600000")
-    pipeline = start(tmp_path, settings=(*venue.settings, *TRADING, *keep))
+    pipeline = start(tmp_path, settings=(*venue.settings, *TRADING, *LASTING, *keep))
     memory = pipeline.attach()
-    wait_until(Agreement(memory, venue, holding=True), 60.0, "a position with a stop")
+    hold_all(memory, venue)
     memory.close()
     pipeline.interrupt()
-    held = venue.positions()
-    assert set(stops_by_symbol(venue)) == set(held), pipeline.explain()
+    assert pipeline.process.returncode == 0, pipeline.explain()
+    check_that_all_stands(venue)
 
 
 def test_fault_03_nothing_passes_without_risk_and_stops_still_protect(
@@ -191,69 +229,6 @@ def test_fault_03_nothing_passes_without_risk_and_stops_still_protect(
     assert get("risk.round_trips") >= trips + len(hit)
     wait_until(Agreement(memory, venue), 60.0, "both agree")
     hold_both_sides(memory, hand)
-    hand.release()
-    end(pipeline, memory, venue)
-
-
-def test_fault_07_what_grew_old_with_a_frozen_stage_is_dropped(
-    tmp_path: Path, venue, start, take_over
-):
-    """The heartbeat trips; an order, or a signal, that waited meanwhile is not sent late."""
-    short = (
-        "supervisor.heartbeat_timeout_ms=2000",
-        "risk.order_time_to_live_ms=1000",
-        "risk.max_stale_ms=1000",
-    )
-    pipeline = start(tmp_path, settings=(*venue.settings, *TRADING, *SILENT_ENGINE, *short))
-    memory = pipeline.attach()
-    get = memory.counters.get
-    for name, symbol in (("executor", 0), ("risk", 1)):
-        row, log = memory.process(name), tmp_path / "supervisor.log"
-        hand = take_over(memory)
-        wait_until(lambda: hand.has_price(symbol), 1.0, "a price")  # noqa: B023
-        before = row.pid
-        os.kill(before, signal.SIGSTOP)
-        if name == "executor":
-            hand.enter(symbol)
-            assert waiting(memory, "orders") == 1
-            refused = get("risk.rejected")
-        else:
-            hand.send(symbol)
-        wait_until(
-            lambda: f"stage_name={name}" in log.read_text() and row.pid != before,  # noqa: B023
-            10.0,
-            f"{name} is killed for being frozen",
-        )
-        assert "stage frozen, killed" in log.read_text()
-        wait_until(
-            lambda: (
-                memory.control.halt_reason == 0
-                and memory.control.reconciled
-                and waiting(memory, "signals") == waiting(memory, "orders") == 0
-            ),
-            20.0,
-            "all is taken, entries are allowed",
-        )
-    # Both were killed with the engine, which was frozen as well.
-    assert get("executor.not_sent") == get("risk.accepted") == 1
-    assert get("risk.rejected") == refused + 1
-    hand = take_over(memory)
-    wait_until(lambda: hand.has_price(0), 1.0, "a price")
-    # Frozen for less than the heartbeat allows: nothing dies, and what is old is refused as such.
-    risk = memory.process("risk").pid
-    os.kill(risk, signal.SIGSTOP)
-    hand.send(0, age_ms=1200)
-    os.kill(risk, signal.SIGCONT)
-    wait_until(lambda: get("risk.rejected_late") == 1, 1.0, "a refusal")
-    assert venue.placed() == 0 and venue.positions() == {}
-    # An entry may find that its price is gone.
-    while not get("risk.stops"):
-        hand.enter(0)
-        wait_until(
-            lambda: memory.position(0).state in (PositionState.FLAT, PositionState.OPEN),
-            5.0,
-            "an entry or none",
-        )
     hand.release()
     end(pipeline, memory, venue)
 
@@ -362,21 +337,17 @@ def test_an_exit_and_a_stop_that_cross_end_flat(tmp_path: Path, venue, start, ta
 
 def test_everything_killed_leaves_the_stop(tmp_path: Path, venue, start):
     """FAULTS 6: what risk placed outlives all of our processes."""
-    pipeline = start(tmp_path, settings=(*venue.settings, *TRADING))
+    pipeline = start(tmp_path, settings=(*venue.settings, *TRADING, *LASTING))
     memory = pipeline.attach()
-    wait_until(Agreement(memory, venue, holding=True), 60.0, "a position with a stop")
+    hold_all(memory, venue)
     pids = [memory.process(name).pid for name in ("supervisor", "feed", "engine", "risk")]
     pids.append(memory.process("executor").pid)
     for pid in pids:
         os.kill(pid, signal.SIGSTOP)
     for pid in pids:
         os.kill(pid, signal.SIGKILL)
-    held = venue.positions()
-    stops = stops_by_symbol(venue)
     memory.close()
-    # Frozen between a fill and its stop, or between two stops, it is without one: not here, as
-    # both sides agreed a moment ago; a position that was closed meanwhile has none.
-    assert set(stops) >= set(held)
+    check_that_all_stands(venue)
 
 
 def test_risk_killed_again_and_again_stays_protected(tmp_path: Path, venue, start):
@@ -389,5 +360,6 @@ def test_risk_killed_again_and_again_stays_protected(tmp_path: Path, venue, star
     end(pipeline, memory, venue)
     assert found["kills"] == KILLS and found["kills_with_position"] > 0
     assert found["kills_held_dead"] > 0 and found["unprotected_count"] > 0 < found["venue_gaps"]
-    assert found["unprotected_ms_p99"] < found["restart_ms_max"] + 1000
-    assert found["venue_gap_ms_p99"] < 1000
+    # There are too few for a percentile: none may be longer than risk was away and a little.
+    for judge in JUDGES:
+        assert found[f"{judge}_ms_max"] < found["restart_ms_max"] + 1000, found

@@ -17,6 +17,7 @@ def stop(algo_id: int, made: int, ended: int = 0, triggered: int = 0, **changes:
     return row | {"side": "SELL", "quantity": "2", "algoStatus": status} | changes
 
 
+NOW = 1000
 OPENED = fill(100, "BUY", "2")
 CLOSED = fill(900, "SELL", "2")
 
@@ -34,17 +35,20 @@ CLOSED = fill(900, "SELL", "2")
         ([OPENED, fill(200, "BUY", "1"), fill(250, "SELL", "3")], [stop(1, 101)], [1, 50]),
         ([OPENED, CLOSED], [stop(1, 103, 905, side="BUY")], [800]),
         ([fill(100, "SELL", "2"), fill(900, "BUY", "2")], [stop(1, 107, 905, side="BUY")], [7]),
-        ([OPENED], [], []),
+        ([OPENED], [], [900]),
+        ([OPENED], [stop(1, 103, 400)], [3, 600]),
+        ([OPENED, fill(200, "BUY", "1")], [stop(1, 103)], [3, 800]),
+        ([OPENED], [stop(1, 103)], [3]),
         ([OPENED, CLOSED], [stop(1, 103, 103), stop(2, 110, 905)], [10]),
     ],
 )  # fmt: skip
 def test_gaps_are_found(fills, stops, wanted):
-    assert [gap.length_ms for gap in find_gaps("X", fills, stops)] == wanted
+    assert [gap.length_ms for gap in find_gaps("X", fills, stops, NOW)] == wanted
 
 
 def test_two_stops_at_once_are_refused():
     with pytest.raises(AssertionError, match="two stops at once"):
-        find_gaps("X", [OPENED], [stop(1, 103, 500), stop(2, 400, 900)])
+        find_gaps("X", [OPENED], [stop(1, 103, 500), stop(2, 400, 900)], NOW)
 
 
 def test_quantiles_are_values_that_occurred():

@@ -2,7 +2,7 @@
 
 The venue's clock has milliseconds. A position is covered while one order rests against it for at
 least its quantity; a gap lies between a fill that opens or enlarges a position, or the end of its
-stop, and the next moment in which it is covered or gone.
+stop, and the next moment in which it is covered or gone; or now, where none has come.
 """
 
 from __future__ import annotations
@@ -28,7 +28,8 @@ class Gap:
     length_ms: int
 
 
-def _signed(side: str, quantity: str) -> Decimal:
+def signed(side: str, quantity: str) -> Decimal:
+    """Return a quantity with the sign of its side."""
     return Decimal(quantity) if side == "BUY" else -Decimal(quantity)
 
 
@@ -38,17 +39,20 @@ def _ended_ms(stop: dict[str, Any]) -> int | None:
     return int(stop["triggerTime"]) or int(stop["updateTime"])
 
 
-def find_gaps(symbol: str, fills: Iterable[dict[str, Any]], stops: Iterable[Any]) -> list[Gap]:
-    """Return all gaps of a symbol that are over, of 0 ms too; raise when two stops rested at once.
+def find_gaps(
+    symbol: str, fills: Iterable[dict[str, Any]], stops: Iterable[Any], end_ms: int
+) -> list[Gap]:
+    """Return all gaps of a symbol, of 0 ms too; raise when two stops rested at once.
 
     Args:
         symbol: name.
         fills: rows of userTrades.
         stops: rows of allAlgoOrders.
+        end_ms: when both were listed, by the venue's clock: the end of a gap that has none.
     """
     events: list[tuple[int, int, Any]] = []
     for fill in fills:
-        events.append((int(fill["time"]), FILLED, _signed(fill["side"], fill["qty"])))
+        events.append((int(fill["time"]), FILLED, signed(fill["side"], fill["qty"])))
     for stop in stops:
         events.append((int(stop["createTime"]), PLACED, stop))
         ended = _ended_ms(stop)
@@ -66,7 +70,7 @@ def find_gaps(symbol: str, fills: Iterable[dict[str, Any]], stops: Iterable[Any]
         elif resting.get(what["algoId"], what) is None:
             del resting[what["algoId"]]
         else:
-            resting[what["algoId"]] = _signed(what["side"], what["quantity"])
+            resting[what["algoId"]] = signed(what["side"], what["quantity"])
         alive = [lots for lots in resting.values() if lots is not None]
         assert len(alive) <= 1, f"two stops at once: {symbol} {now_ms} {resting}"
         is_covered = held == 0 or any(lots * held < 0 and abs(lots) >= abs(held) for lots in alive)
@@ -75,6 +79,8 @@ def find_gaps(symbol: str, fills: Iterable[dict[str, Any]], stops: Iterable[Any]
         elif is_covered and open_since is not None:
             found.append(Gap(symbol, open_since, now_ms - open_since))
             open_since = None
+    if open_since is not None:
+        found.append(Gap(symbol, open_since, max(0, end_ms - open_since)))
     return found
 
 
@@ -91,12 +97,13 @@ def _all_rows(venue: OwnVenue, path: str, symbol: str, key: str, ask: str) -> li
 
 
 def venue_gaps(venue: OwnVenue, symbols: Iterable[str]) -> list[Gap]:
-    """Return the gaps of all symbols that are over."""
+    """Return the gaps of all symbols; one that lasts has its length up to now."""
     found: list[Gap] = []
     for symbol in symbols:
         fills = _all_rows(venue, "/fapi/v1/userTrades", symbol, "id", "fromId")
         stops = _all_rows(venue, "/fapi/v1/allAlgoOrders", symbol, "algoId", "algoId")
-        found += find_gaps(symbol, fills, stops)
+        end_ms = int(venue.call("GET", "/fapi/v1/time")["serverTime"])
+        found += find_gaps(symbol, fills, stops, end_ms)
     return found
 
 
