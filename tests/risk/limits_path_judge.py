@@ -14,12 +14,18 @@ from shm.records import ORDER, SIGNAL, OrderFlag, OrderReason
 from shm.rings import advance, peek
 from shm.tables import CONTROL, SYMBOL
 from shm.views import view_of
-from tests.risk.limits_path_kernels import (
-    MS,
+from tests.risk.limits_path_books import (
     REPEATS,
     RUN,
     SYMBOL_SIZE,
     SYMBOLS,
+    begin_position,
+    own_equity_e8,
+    price_of,
+    value_of,
+)
+from tests.risk.limits_path_kernels import (
+    MS,
     draw,
     end_orders,
     lost_at_stop,
@@ -27,11 +33,9 @@ from tests.risk.limits_path_kernels import (
     move_prices,
     note_order,
     pair_is_alike,
-    price_of,
     propose,
     stamps_within,
     toggle,
-    value_of,
 )
 
 run_at = view_of(RUN)
@@ -128,7 +132,8 @@ def _judge_portfolio(run: int, order: int, value_tick: int, risk_tick: int) -> N
             mine += own
         if symbol != placed.symbol and pair_is_alike(run, placed.symbol, placed.side, symbol):
             view.bad_correlation += 1
-    equity = equity_e8(view.context)
+    # What was lost counts at once, what was gained only once the wallet has it.
+    equity = min(view.wallet_e8, own_equity_e8(run))
     before = net - placed.side * worth
     view.bad_positions += 1 if others >= settings.max_positions else 0
     view.bad_inventory += 1 if worth > settings.max_position_e8 else 0
@@ -185,7 +190,7 @@ def _judge_entry(run: int, order: int) -> None:
     view.entries += 1
     view.strategy[symbol] = cause.strategy
     view.entry_id[symbol] = placed.order_id
-    view.entry_side[symbol] = side
+    begin_position(run, symbol, side)
     view.entry_left_lot[symbol] = placed.quantity_lot
     view.entry_done_lot[symbol] = 0
     view.entry_tick[symbol] = value_tick
@@ -199,7 +204,8 @@ def _bad_count(run: int) -> int:
     found = view.bad_latched + view.bad_duplicate + view.bad_positions + view.bad_collar
     found += view.bad_filter + view.bad_order + view.bad_inventory + view.bad_strategy
     found += view.bad_gross + view.bad_net + view.bad_stops + view.bad_margin
-    return found + view.bad_correlation + view.bad_rate + view.bad_repeat + view.bad_counts
+    found += view.bad_correlation + view.bad_rate + view.bad_repeat
+    return found + view.bad_counts + view.bad_equity
 
 
 @kernel
@@ -225,6 +231,14 @@ def _take_orders(run: int) -> None:
 
 
 @kernel
+def _compare_equity(run: int) -> None:
+    """Hold risk's equity against the driver's."""
+    view = run_at(run)
+    if equity_e8(view.context) != own_equity_e8(run):
+        view.bad_equity += 1
+
+
+@kernel
 def _step(run: int) -> None:
     view = run_at(run)
     view.now_ns += (1 + draw(run, 60)) * MS
@@ -237,6 +251,7 @@ def _step(run: int) -> None:
     _take_orders(run)
     observe_prices(view.context, view.now_ns)
     watch_all(view.context, view.now_ns)
+    _compare_equity(run)
     # Positions are left soon: entries are what is tried here.
     symbol = draw(run, SYMBOLS)
     if view.held_lot[symbol] != 0 and draw(run, 4) == 0:
@@ -247,6 +262,7 @@ def _step(run: int) -> None:
         view.latched[symbol] = state.throttle_latch
     propose(run)
     _take_orders(run)
+    _compare_equity(run)
     seen = load_i64(view.signals_count)
     if seen != load_i64(view.accepted_count) + load_i64(view.rejected_count):
         view.bad_counts += 1

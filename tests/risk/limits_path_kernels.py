@@ -1,9 +1,14 @@
 """Generated signals, prices and fills through the limits, judged by books of the driver's own.
 
 Each step moves time and a price or two, lets outcomes of orders arrive, and hands risk a signal,
-now and then a senseless one. Every entry that comes out is held against every limit, from what the
-driver has seen of orders and fills alone; a breach is counted by its kind. Time is simulated. Now
-and then the bounds change, so that each of them is the narrowest for a while.
+now and then a senseless one. Every entry that comes out is held against every limit; a breach is
+counted by its kind. Time is simulated. Now and then the bounds change, so that each of them is the
+narrowest for a while.
+
+What is held, at which prices, what it is worth, and equity are the driver's own: see
+limits_path_books.py. Risk's equity must be the same at each step. Three things are read from risk,
+as other tests judge them: the stop of a position, how alike two symbols move, and what a repeat has
+latched.
 """
 
 from __future__ import annotations
@@ -18,7 +23,6 @@ from risk.prices import take_event_at
 from risk.state import CONTEXT, PARAMETERS
 from risk.throttle import obey_rearm
 from shm.compiled import kernel
-from shm.fields import Field, Record
 from shm.latches import forget_voided_risk_latch
 from shm.records import (
     MARKET_EVENT,
@@ -30,70 +34,17 @@ from shm.records import (
 from shm.rings import claim, peek, publish
 from shm.tables import CONTROL, POSITION, SYMBOL
 from shm.views import view_of
-
-SYMBOLS = 8
-STRATEGIES = 3
-STAMPS = 512
-REPEATS = 64
-BREACHES = (
-    ("latched", "an entry left while something forbade it"),
-    ("duplicate", "the symbol had a position or an order"),
-    ("positions", "too many positions"),
-    ("collar", "price too far from best or mark"),
-    ("filter", "price, quantity or value outside the venue's filters"),
-    ("order", "the order is worth too much"),
-    ("inventory", "too much of one symbol"),
-    ("strategy", "too much of one strategy"),
-    ("gross", "too much in all"),
-    ("net", "too much on one side, and the order added to it"),
-    ("stops", "too much lost at the stops"),
-    ("margin", "too much margin"),
-    ("correlation", "alike to an open position, or not known"),
-    ("rate", "too many orders in a second"),
-    ("repeat", "repeated too often, or latched for that"),
-    ("counts", "signals are not accepted and rejected"),
+from tests.risk.limits_path_books import (
+    RUN,
+    STAMPS,
+    STRATEGIES,
+    SYMBOLS,
+    book_fill,
+    price_of,
+    value_of,
+    value_position,
 )
-RUN = Record(
-    "limits_run",
-    "What the driver works on, its own books, and what it has found.",
-    [
-        *(Field(name, "i64", "address", "driver", "see risk.state") for name in
-          ("context", "signal", "event", "signals_count", "accepted_count", "rejected_count")),
-        Field("random", "i64", "state", "kernel", "of the generator"),
-        Field("now_ns", "i64", "ns", "kernel", "simulated time"),
-        Field("steps", "i64", "count", "kernel", "steps done"),
-        Field("signals", "i64", "count", "kernel", "signals handed over"),
-        Field("entries", "i64", "count", "kernel", "entries that came out"),
-        Field("exits", "i64", "count", "kernel", "exits that came out"),
-        Field("fills", "i64", "count", "kernel", "fills reported"),
-        Field("hash", "i64", "hash", "kernel", "over all orders and fills"),
-        Field("first_bad_step", "i64", "index", "kernel", "of the first breach; -1 = none"),
-        *(Field(f"bad_{name}", "i64", "count", "kernel", meaning) for name, meaning in BREACHES),
-        Field("bid", "i64", "ticks", "kernel", "best bid", SYMBOLS),
-        Field("ask", "i64", "ticks", "kernel", "best ask", SYMBOLS),
-        Field("best_ns", "i64", "ns", "kernel", "when they were shown; 0 = withdrawn", SYMBOLS),
-        Field("mark", "i64", "ticks", "kernel", "mark price", SYMBOLS),
-        Field("mark_ns", "i64", "ns", "kernel", "when it was shown", SYMBOLS),
-        Field("held_lot", "i64", "lots, signed", "kernel", "by the fills", SYMBOLS),
-        Field("strategy", "i64", "Strategy", "kernel", "of the last entry", SYMBOLS),
-        Field("entry_id", "i64", "id", "kernel", "in flight; 0 = none", SYMBOLS),
-        Field("entry_side", "i64", "+1, -1", "kernel", "of it", SYMBOLS),
-        Field("entry_left_lot", "i64", "lots", "kernel", "of it", SYMBOLS),
-        Field("entry_done_lot", "i64", "lots", "kernel", "of it", SYMBOLS),
-        Field("entry_tick", "i64", "ticks", "kernel", "the dearest it may be", SYMBOLS),
-        Field("entry_limit", "i64", "ticks", "kernel", "its limit", SYMBOLS),
-        Field("entry_risk_tick", "i64", "ticks", "kernel", "to its stop", SYMBOLS),
-        Field("exit_id", "i64", "id", "kernel", "in flight; 0 = none", SYMBOLS),
-        Field("exit_side", "i64", "+1, -1", "kernel", "of it", SYMBOLS),
-        Field("exit_lot", "i64", "lots", "kernel", "of it", SYMBOLS),
-        Field("latched", "i64", "bits by Strategy", "kernel", "by repeats, before", SYMBOLS),
-        Field("repeat_count", "i64", "count", "kernel", "entries written", SYMBOLS),
-        Field("repeat_ns", "i64", "ns", "kernel", "of the newest", SYMBOLS * REPEATS),
-        Field("repeat_key", "i64", "key", "kernel", "of the newest", SYMBOLS * REPEATS),
-        Field("order_count", "i64", "count", "kernel", "orders written"),
-        Field("order_ns", "i64", "ns", "kernel", "of the newest", STAMPS),
-    ],
-)  # fmt: skip
+
 run_at = view_of(RUN)
 context_at = view_of(CONTEXT)
 control_at = view_of(CONTROL)
@@ -107,7 +58,6 @@ symbol_at = view_of(SYMBOL)
 BEST, MARK, INVALID = int(EventKind.BEST), int(EventKind.MARK), int(EventKind.INVALID)
 FILLED, PARTIALLY_FILLED = int(OrderStatus.FILLED), int(OrderStatus.PARTIALLY_FILLED)
 EXPIRED, REJECTED = int(OrderStatus.EXPIRED), int(OrderStatus.REJECTED)
-SYMBOL_SIZE = SYMBOL.size
 MS = 1_000_000
 SECOND = 1_000_000_000
 E8 = 100_000_000
@@ -126,13 +76,6 @@ def mix(run: int, value: int) -> None:
     """Take a value into the hash."""
     view = run_at(run)
     view.hash = (view.hash * 31 + value) % 2_147_483_647
-
-
-@kernel
-def value_of(run: int, symbol: int) -> int:
-    """Return a symbol's value of one tick times one lot, 1e-8 quote."""
-    view = run_at(run)
-    return symbol_at(context_at(view.context).symbols + symbol * SYMBOL_SIZE).value_e8
 
 
 @kernel
@@ -165,6 +108,7 @@ def move_prices(run: int) -> None:
         view.ask[other] = view.bid[other] + 1 + draw(run, 3)
         view.best_ns[other] = view.now_ns
         show(run, other, BEST, view.bid[other], view.ask[other])
+        value_position(run, other)
     if draw(run, 4) == 0:
         # Mostly near the middle, sometimes far off.
         spread = 600 if draw(run, 10) == 0 else 30
@@ -221,8 +165,6 @@ def toggle(run: int) -> None:
         obey_rearm(view.context)
         for symbol in range(SYMBOLS):
             view.repeat_count[symbol] = 0
-    # Losses are not what is tried here: equity stays where it was.
-    control.realized_e8 = 0
 
 
 @kernel
@@ -250,7 +192,7 @@ def tell(run: int, symbol: int, order_id: int, side: int, status: int, lot: int,
     take_report(view.context, peek(ring, 0), view.now_ns)
     if lot > 0:
         view.fills += 1
-        view.held_lot[symbol] += side * lot
+        book_fill(run, symbol, side, lot, report.fill_tick)
         mix(run, order_id * 7 + lot)
 
 
@@ -346,16 +288,6 @@ def pair_is_alike(run: int, symbol: int, side: int, other: int) -> bool:
     held = view.held_lot[other]
     sign = view.entry_side[other] if held == 0 else (1 if held > 0 else -1)
     return found * side * sign > settings.correlation_limit
-
-
-@kernel
-def price_of(run: int, symbol: int) -> int:
-    """Return the price a held position is worth: where it would leave, else its average fill."""
-    view = run_at(run)
-    if view.best_ns[symbol] != 0:
-        return view.bid[symbol] if view.held_lot[symbol] > 0 else view.ask[symbol]
-    row = position_at(position_address(view.context, symbol))
-    return (row.entry_value + row.exit_value) // (row.entry_lot + row.exit_lot)
 
 
 @kernel

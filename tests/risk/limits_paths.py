@@ -20,8 +20,8 @@ from risk.limit_table import REJECTED_COUNTERS
 from shm import counters
 from shm.records import MARKET_EVENT, SIGNAL
 from tests.risk.desk import Desk, jit_kernels
+from tests.risk.limits_path_books import BREACHES, RUN, SYMBOLS
 from tests.risk.limits_path_judge import limits_path_run
-from tests.risk.limits_path_kernels import BREACHES, RUN, SYMBOLS
 
 BATCH = 10_000
 RESULTS = ("steps", "signals", "entries", "exits", "fills", "hash", "first_bad_step")
@@ -65,6 +65,7 @@ def run(count: int, seed: int) -> dict[str, Any]:
         made.rejected_count = block + counters.offset("risk.rejected")
         # Exits in doubt are tried in paths.py; here an exit has one order at a time.
         desk.wiring.parameters.exit_doubt_ns = 1 << 60
+        made.wallet_e8 = desk.control.wallet_e8
         made.now_ns, made.first_bad_step = 10**12, -1
         for symbol in range(SYMBOLS):
             made.bid[symbol], made.ask[symbol] = 45_000, 45_001
