@@ -76,11 +76,12 @@ kill: $(VENV)/.runtime ## latch: only what reduces risk passes; withdraw orders,
 rearm: $(VENV)/.runtime ## show what is latched, and let entries through again: CONFIRM=yes or a typed word
 	@$(PY) supervisor.py rearm $(if $(CONFIRM),--confirm '$(CONFIRM)') $(SET_OPTIONS)
 
-logs: ## follow the logs: all, or S=feed|engine|risk|executor|supervisor|exchange|ledger
+logs: $(VENV)/.runtime ## follow the logs: all, or S=feed|engine|risk|executor|supervisor|exchange|ledger
 	@case '$(S)' in '*'|feed|engine|risk|executor|supervisor|exchange|ledger) ;; \
 		*) echo 'error: S must be feed, engine, risk, executor, supervisor, exchange or ledger: S=$(S)' >&2; \
 		exit 2;; esac; \
-	mkdir -p logs && if [ '$(S)' != '*' ]; then touch logs/$(S).log; fi; tail -n 20 -F logs/$(S).log
+	folder=$$($(PY) supervisor.py log-folder $(SET_OPTIONS)) && mkdir -p "$$folder" && cd "$$folder" && \
+		if [ '$(S)' != '*' ]; then touch $(S).log; fi && exec tail -n 20 -F $(S).log
 
 test: $(VENV)/.dev build ## run all tests: those of the whole pipeline last, one by one
 	@export NUMBA_CACHE_DIR=$$($(PY) -m runtime.jit_cache); failed=0; \

@@ -21,6 +21,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+from config.environment import load_credentials
 from config.loader import load
 from config.settings import Settings
 from config.strategies import user_strategy_names
@@ -94,9 +95,12 @@ class Supervisor:
         """Bring everything up to READY and allow entries.
 
         Raises:
+            ConfigError: the venue's keys are not there.
             PipelineError: with the exit code and one line; nothing is left behind.
         """
         settings = self.settings
+        # Before anything is built or a venue is asked; the executor reads them for itself.
+        load_credentials(settings.venue.mode)
         self._lock = preparation.lock_instance(settings.system.instance)
         self.log = logs.make_logger("supervisor", self.log_folder)
         self.summary_path.unlink(missing_ok=True)

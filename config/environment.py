@@ -138,9 +138,10 @@ def load_credentials(
     environment = read_environment(env_file, environ)
     refuse_live_under_testnet(mode, environment)
     key_name, secret_name = _CREDENTIAL_NAMES[mode]
-    for name in (key_name, secret_name):
-        if name not in environment.secrets:
-            raise ConfigError(name, f"is not set; venue.mode {mode} needs it")
+    missing = [name for name in (key_name, secret_name) if name not in environment.secrets]
+    if missing:
+        told = "is not set" if len(missing) == 1 else "are not set"
+        raise ConfigError(" and ".join(missing), f"{told}; venue.mode {mode} needs the pair")
     key = environment.secrets[key_name]
     if not all("!" <= char <= "~" for char in key.reveal()):
         # It goes into a header, where a line break would start a header of its own.

@@ -32,7 +32,7 @@ def main() -> int:
         path = kernels.ensure_built(strategies=strategies)
     except kernels.KernelError as error:
         print(f"error: {error}", file=sys.stderr)
-        return 1
+        return error.exit_code
     print(f"built {path.relative_to(kernels.ROOT)}, {path.stat().st_size} bytes")
     return 0
 

@@ -71,6 +71,7 @@ def parser() -> argparse.ArgumentParser:
         ("kill", "latch: only what reduces risk passes; orders are withdrawn at the venue"),
         ("rearm", "show what is latched and let entries through again"),
         ("clean-shm", "remove segments whose owner is dead"),
+        ("log-folder", "print where the instance logs, for make logs"),
     ):
         commands.add_parser(name, help=text)
     commands.choices["kill"].add_argument(
@@ -108,6 +109,10 @@ def overrides_of(options: argparse.Namespace) -> list[str]:
     if market:
         found.append(f"exchange.market={market}")
         found.append(f"venue.mode={'capture' if market == 'capture' else 'sim'}")
+    is_bare = options.market == "capture" and not options.capture
+    if is_bare and not load(overrides=options.set).exchange.capture:
+        told = 'CAPTURE= is missing: MARKET=capture CAPTURE="FILE [FILE...]"'
+        raise PipelineError(told, BAD_INPUT)
     if market != "capture" and (options.capture or options.speed):
         raise PipelineError("CAPTURE and SPEED are for MARKET=capture", BAD_INPUT)
     if options.capture:
@@ -144,6 +149,7 @@ def main_with(
             "kill": lambda read: kill(read, clear_venue, options.flatten),
             "rearm": lambda read: rearm(read, options.confirm),
             "clean-shm": _clean,
+            "log-folder": _print_log_folder,
         }[options.command](settings)
     except ConfigError as error:
         return _say_error(str(error), BAD_INPUT)
@@ -159,6 +165,11 @@ def log_folder(instance: str) -> Path:
     """Return where an instance logs: logs/ for the default one, a folder of its own for others."""
     default = BY_PATH["system.instance"].default
     return LOG_FOLDER if instance == default else LOG_FOLDER / instance
+
+
+def _print_log_folder(settings: Settings) -> int:
+    print(log_folder(settings.system.instance))
+    return 0
 
 
 def _settings(options: argparse.Namespace) -> Settings:

@@ -31,7 +31,7 @@ import llvmlite.binding as llvm
 from numba import types
 
 from runtime.kernels import link
-from runtime.user_strategies import choose
+from runtime.user_strategies import REFUSED, StrategyError, choose, import_chosen
 from shm.compiled import CACHE_VARIABLE, EXPORTS, Export
 
 
@@ -155,6 +155,11 @@ def main(arguments: list[str] | None = None) -> int:
     # IR is not available for functions that numba loads from its disk cache: compile without one.
     os.environ.pop(CACHE_VARIABLE, None)
     choose(options.strategy)
+    try:
+        import_chosen()
+    except StrategyError as error:
+        print(error, file=sys.stderr)
+        return REFUSED
     if options.output.suffix == ".o":
         manifest = compile_object(options.output, options.modules, options.cpu)
     else:

@@ -30,7 +30,8 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from types import SimpleNamespace
 
-from runtime.user_strategies import ChoiceError, choose
+from runtime.build_failure import failure_text
+from runtime.user_strategies import REFUSED, ChoiceError, StrategyError, choose, import_chosen
 
 ROOT = Path(__file__).resolve().parent.parent
 BUILD_FOLDER = ROOT / ".build"
@@ -53,7 +54,6 @@ KERNEL_GROUPS = (
 )
 KERNEL_MODULES = tuple(name for group in KERNEL_GROUPS for name in group)
 BUILDS_KEPT = 3
-FAILURE_LINES_MAX = 10  # of a failed build's output, for people
 BUILDER_MODULE = "runtime.kernel_build"
 REGISTRY_MODULE = "engine.strategies.registry"
 BASELINE_CPU = "x86-64-v3"
@@ -63,6 +63,14 @@ _NAME = re.compile(r"\w+")
 
 class KernelError(RuntimeError):
     """The kernel library could not be built or loaded."""
+
+    exit_code = 1  # of a program that it ends
+
+
+class BadStrategyError(KernelError):
+    """A user's strategy cannot be imported; the message is one line."""
+
+    exit_code = 2
 
 
 class Kernels(SimpleNamespace):
@@ -110,7 +118,9 @@ def source_files(
                 package, _, _ = strategy.rpartition(".")
                 beside = _source_file(strategy).parent.glob("*.py") if package else ()
                 waiting += [f"{package}.{path.stem}" for path in beside]
-        for module, names, plain in _IMPORT.findall(path.read_text()):
+        # What is not UTF-8 is a matter of whoever imports it; here it counts by its bytes.
+        text = path.read_text("utf-8", "replace")
+        for module, names, plain in _IMPORT.findall(text):
             waiting.append(module or plain)
             waiting += [f"{module}.{name}" for name in _NAME.findall(names)]
     return sorted(found)
@@ -167,7 +177,8 @@ def ensure_built(cpu: str = "host", strategies: Sequence[str] = ()) -> Path:
         strategies: modules of users' strategies, in the order of their codes.
 
     Raises:
-        KernelError: there is no C compiler, or the build failed; the message holds its output.
+        BadStrategyError: a user's strategy cannot be imported.
+        KernelError: there is no C compiler, or the build failed; the message holds its reason.
     """
     path = library_path(cpu, strategies)
     if is_built(cpu, strategies):
@@ -202,7 +213,8 @@ def _compile_groups(folder: Path, cpu: str, strategies: Sequence[str]) -> list[P
             continue
         part = folder / kept.name
         command = [sys.executable, "-m", BUILDER_MODULE, str(part), *group, "--cpu", cpu]
-        command += [f"--strategy={name}" for name in strategies]
+        if _source_file(REGISTRY_MODULE) in source_files(group):
+            command += [f"--strategy={name}" for name in strategies]
         process = subprocess.Popen(
             command,
             cwd=ROOT,
@@ -217,8 +229,10 @@ def _compile_groups(folder: Path, cpu: str, strategies: Sequence[str]) -> list[P
         for process, part, kept in running:
             _, said = process.communicate()
             if process.returncode != 0:
-                lines = said.decode("utf-8", "replace").strip().splitlines()
-                failures.append("\n".join(lines[-FAILURE_LINES_MAX:]))
+                text = said.decode("utf-8", "replace")
+                if process.returncode == REFUSED:
+                    raise BadStrategyError(text.strip())
+                failures.append(failure_text(text))
                 continue
             part.with_suffix(".json").replace(kept.with_suffix(".json"))
             part.replace(kept)  # last: an object file that exists is complete
@@ -308,8 +322,11 @@ def load_library(path: Path) -> Kernels:
 def _load_jit(strategies: Sequence[str]) -> Kernels:
     try:
         choose(strategies)
+        import_chosen()
     except ChoiceError as error:
         raise KernelError(str(error)) from error
+    except StrategyError as error:
+        raise BadStrategyError(str(error)) from error
     for name in KERNEL_MODULES:
         importlib.import_module(name)
     from numba import types

@@ -49,7 +49,11 @@ def kill(settings: Settings, clear_venue: ClearVenue, flatten: bool) -> int:
     venue = _known_venue(folder) or _configured_venue(settings)
     owner = segments.owner_of(topology.segment_names(instance)["control"])
     if memory is None and venue is None and owner is None:
-        raise PipelineError(f"not running: instance={instance} ({why_none})", FAILED)
+        raise PipelineError(
+            f"not running: instance={instance}; nothing is latched: there is no run, none that "
+            "ended badly, and no real venue is configured (give the SET= of the run)",
+            FAILED,
+        )
     _latch(folder, memory, flatten)
     limit_s = settings.supervisor.kill_takeover_ms / 1000
     if memory is not None:

@@ -112,7 +112,7 @@ def load_kernels(
     try:
         return kernels.load(wanted, cpu, strategies)
     except kernels.KernelError as error:
-        raise PipelineError(str(error), FAILED) from error
+        raise PipelineError(str(error), error.exit_code) from error
 
 
 def create_memory(

@@ -137,7 +137,8 @@ def process_table(
         if row.pid == 0:
             continue
         size = pss_bytes(row.pid)
-        beat = "-" if row.heartbeat_ns == 0 else f"{(now - row.heartbeat_ns) / 1e6:.0f}"
+        # A beat newer than the reading of the clock is no age.
+        beat = "-" if row.heartbeat_ns == 0 else f"{max(0, now - row.heartbeat_ns) / 1e6:.0f}"
         rate = (row.work_count - before.get(name, 0)) / max(interval_s, 1e-9)
         latency = latency_ns(memory, STAGE_HISTOGRAM[name]) if name in STAGE_HISTOGRAM else {}
         rows.append(

@@ -187,7 +187,7 @@ def read_trips(database: sqlite3.Connection, filters: Filters, now_ns: int) -> l
     where, values = _where(filters, "coalesce(t.closed_ns, t.opened_ns)", now_ns)
     if filters.strategy:
         where += " AND t.strategy = ?"
-        values.append(filters.strategy.lower())
+        values.append(filters.strategy.lower().replace(" ", "_"))  # the logs write "order flow"
     columns = ", ".join(f"t.{name}" for name in TripRow._fields[:-4])
     scales = ", ".join(f"s.{name}" for name in TripRow._fields[-4:])
     found = database.execute(
@@ -366,7 +366,10 @@ def report(path: Path, filters: Filters, last: int, csv_to: str) -> int:
             return 0
         funding = [] if filters.strategy else read_funding(database, filters, time.time_ns())
         if not trips and not funding:
-            print(f"no round trips: {path}")
+            asked = "".join(
+                f" {name.upper()}={value}" for name, value in filters._asdict().items() if value
+            )
+            print(f"no round trips{' with' if asked else ''}{asked}: {path}")
             return 0
         shown = trips[-last:]
         lines = [*trip_lines(shown), "", *sum_lines(trips), *funding_lines(trips, funding)]

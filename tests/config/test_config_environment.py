@@ -171,10 +171,14 @@ def test_embedded_modes_never_get_a_real_key(mode):
 @pytest.mark.parametrize(
     ("mode", "environ", "key"),
     [
-        ("testnet", {}, "BINANCE_TESTNET_API_KEY"),
+        ("testnet", {}, "BINANCE_TESTNET_API_KEY and BINANCE_TESTNET_API_SECRET"),
         ("testnet", {"BINANCE_TESTNET_API_KEY": CANARY}, "BINANCE_TESTNET_API_SECRET"),
-        ("testnet", {"BINANCE_API_KEY": CANARY}, "BINANCE_TESTNET_API_KEY"),
-        ("live", {"USE_TESTNET": "false"}, "BINANCE_API_KEY"),
+        (
+            "testnet",
+            {"BINANCE_API_KEY": CANARY},
+            "BINANCE_TESTNET_API_KEY and BINANCE_TESTNET_API_SECRET",
+        ),
+        ("live", {"USE_TESTNET": "false"}, "BINANCE_API_KEY and BINANCE_API_SECRET"),
         ("live", {"BINANCE_API_KEY": CANARY, "BINANCE_API_SECRET": CANARY}, "venue.mode"),
         ("real", {}, "venue.mode"),
         (

@@ -250,8 +250,9 @@ def test_kill_where_nothing_ever_ran_is_refused_and_latches_nothing(tmp_path):
         env_file=None, environ={},
         overrides=["system.instance=neverran", f"system.state_folder={tmp_path}"],
     )  # fmt: skip
-    with pytest.raises(PipelineError, match="not running: instance=neverran"):
+    with pytest.raises(PipelineError, match="not running: instance=neverran; nothing") as told:
         kill(settings, answering(VenueOutcome(), []), flatten=False)
+    assert "segment" not in str(told.value), "of the program's inside, not for people"
     assert list(tmp_path.iterdir()) == []
 
 

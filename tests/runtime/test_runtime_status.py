@@ -126,6 +126,11 @@ def test_process_table_has_a_line_per_process_that_was_started(running):
     assert table[-1] == "entries: allowed"
 
 
+def test_a_beat_newer_than_the_reading_has_no_age(running):
+    running.process("feed").heartbeat_ns = time.monotonic_ns() + 10**12
+    assert process_table(running, {}, 1.0, {}).splitlines()[1].split()[6] == "0"
+
+
 def test_dead_process_is_shown_as_gone(running):
     running.process("feed").pid = 1 << 30
     feed = process_table(running, {}, 1.0, {}).splitlines()[1].split()

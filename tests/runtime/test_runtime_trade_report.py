@@ -140,6 +140,7 @@ def test_csv_goes_to_a_file_and_holds_all_rows(path: Path, capsys, tmp_path: Pat
         (Filters(), 4),
         (Filters(symbol="ETHUSDT"), 1),
         (Filters(strategy="order_flow"), 4),
+        (Filters(strategy="Order Flow"), 4),
         (Filters(strategy="momentum"), 0),
         (Filters(run="last"), 4),
         (Filters(run=str(EPOCH)), 4),
@@ -175,6 +176,11 @@ def test_bad_filters_are_one_line(path: Path, capsys, options, wanted: str):
     errors = capsys.readouterr().err
     assert wanted in errors
     assert errors.count("\n") == 1
+
+
+def test_where_nothing_passes_the_filters_are_named(path: Path, capsys):
+    assert run(path, "--symbol", "NOPE", "--since", "2023-01-01") == 0
+    assert capsys.readouterr().out == f"no round trips with SYMBOL=NOPE SINCE=2023-01-01: {path}\n"
 
 
 def test_no_ledger_is_an_answer(tmp_path: Path, capsys):
