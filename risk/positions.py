@@ -146,16 +146,32 @@ def track_equity(context: int, max_drawdown: float) -> None:
     """Take the wallet over once it is known, follow peak and day, trip the latch on either's loss.
 
     Re-armed by a person, both begin with the equity of that moment: the old would trip it again.
-    Between the floor and the peak of a day nothing changes, which is where most prices lead.
+    Between the floor and the peak of a day nothing changes.
     """
     view = context_at(context)
     header = header_at(view.header)
-    if header.wallet_start_e8 != 0 and view.utc_day <= header.utc_day:
-        equity = equity_e8(context)
-        is_between = header.floor_e8 <= equity and equity <= header.peak_e8
-        if is_between and control_at(view.control).risk_latch == 0:
-            return
-    _follow_equity(context, max_drawdown)
+    equity = equity_e8(context)
+    is_known = header.wallet_start_e8 != 0 and view.utc_day <= header.utc_day
+    is_between = header.floor_e8 <= equity and equity <= header.peak_e8
+    if not (is_known and is_between and control_at(view.control).risk_latch == 0):
+        _follow_equity(context, max_drawdown)
+    base = equity_e8(context) - control_at(view.control).unrealized_e8
+    header.calm_low_e8 = header.floor_e8 - base
+    header.calm_high_e8 = header.peak_e8 - base
+
+
+@kernel
+def track_mark(context: int) -> None:
+    """Follow equity after a price, where the unrealised result has left the band of `track_equity`.
+
+    All else that moves equity has it tracked: fills at once; funding, a new day and a re-arm with
+    the timers.
+    """
+    view = context_at(context)
+    header = header_at(view.header)
+    unrealized = control_at(view.control).unrealized_e8
+    if unrealized < header.calm_low_e8 or unrealized > header.calm_high_e8:
+        track_equity(context, parameters_at(view.parameters).max_drawdown)
 
 
 @kernel

@@ -14,7 +14,7 @@ from risk.positions import (
     mark_to_market,
     position_address,
     symbol_state_address,
-    track_equity,
+    track_mark,
 )
 from risk.state import CONTEXT, PARAMETERS, SYMBOL_STATE
 from risk.watching import watch_position, watch_trade
@@ -71,7 +71,6 @@ def step_best(context: int, event: int, before_tick: int, now_ns: int) -> None:
         before_tick: the price the position would have left at before it; 0 = unknown.
         now_ns: monotonic.
     """
-    view = context_at(context)
     market = event_at(event)
     symbol = market.symbol
     place = position_address(context, symbol)
@@ -83,7 +82,7 @@ def step_best(context: int, event: int, before_tick: int, now_ns: int) -> None:
         # It has been judged at this price; what time brings, the timers find.
         return
     mark_to_market(context, symbol)
-    track_equity(context, parameters_at(view.parameters).max_drawdown)
+    track_mark(context)
     if not is_due and is_quiet(place, price, now_ns):
         return
     stop = row.stop_tick

@@ -99,6 +99,8 @@ HEADER = Record(
         Field("utc_day", "i64", "days since 1970", "risk", "the day that day_start_e8 belongs to"),
         Field("day_start_e8", "i64", "1e-8 quote", "risk", "equity when it began, or the run did"),
         Field("floor_e8", "i64", "1e-8 quote", "risk", "equity below which a loss trips the latch"),
+        Field("calm_low_e8", "i64", "1e-8 quote", "risk", "unrealised result at the floor"),
+        Field("calm_high_e8", "i64", "1e-8 quote", "risk", "unrealised result at the peak"),
         Field("loss_streak", "i64", "count", "risk", "closed trades in a row that lost"),
         Field("cool_off_until_ns", "i64", "ns, monotonic", "risk", "no entries before"),
         Field("rearm_seen_ns", "i64", "ns, monotonic", "risk", "control.rearm_ns as it was obeyed"),

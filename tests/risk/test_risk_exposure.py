@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from fractions import Fraction
 
@@ -271,6 +272,37 @@ def test_losses_in_a_row_make_a_pause_and_a_gain_begins_anew(make_desk):
     desk.header.cool_off_until_ns = time.monotonic_ns()
     assert len(try_entry(desk)) == 1
     check_counts(desk)
+
+
+@pytest.mark.parametrize("funding", [0, -3 * E8 // 1000])
+def test_peaks_and_losses_between_two_timers_are_seen(make_desk, funding):
+    """All prices come in one look: the timers see the first and the last moment alone."""
+    desk = make_desk(
+        trading__base_position_usd=1000.0,
+        risk__max_order_notional_usd=5000.0,
+        risk__max_drawdown=0.01,
+        risk__max_daily_loss=0.5,
+    )
+    desk.control.wallet_e8 = 10 * E8
+    desk.look()
+    tick_e8 = desk.open(1).quantity_lot * 10_000
+    equity = 10 * E8 - desk.control.fee_e8
+    for bid in (450_300, 450_299, 450_000):
+        desk.best(bid, bid + 1)
+    desk.look()
+    assert desk.header.peak_e8 == equity + 300 * tick_e8
+    assert desk.control.risk_latch == 0
+    # A hundredth below the peak is reached by prices, and sooner where funding was paid meanwhile.
+    desk.control.funding_e8 = funding
+    desk.look()
+    least = math.ceil(0.99 * desk.header.peak_e8)
+    near = -((equity + funding - least) // tick_e8)
+    for away, latch in ((near, 0), (near - 1, LatchReason.DRAWDOWN)):
+        for bid in (450_000 + away, 450_000):
+            desk.best(bid, bid + 1)
+        desk.look()
+        assert desk.control.risk_latch == latch, away
+    assert desk.position().exit_order_id == 0
 
 
 def test_the_loss_of_a_day_trips_the_latch_and_a_new_day_begins_a_new_sum(make_desk):
