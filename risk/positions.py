@@ -43,6 +43,8 @@ LEFT_ALONE = int(PositionOwner.LEFT_ALONE)
 DRAWDOWN = int(LatchReason.DRAWDOWN)
 DAILY_LOSS = int(LatchReason.DAILY_LOSS)
 MARKET_MAKING = int(Strategy.MARKET_MAKING)
+# Above any equity: what stands between it and the peak is nothing.
+FLOOR_UNKNOWN = 1 << 62
 ROUND_TRIPS = counters.offset("risk.round_trips")
 
 
@@ -158,6 +160,14 @@ def track_equity(context: int, max_drawdown: float) -> None:
     base = equity_e8(context) - control_at(view.control).unrealized_e8
     header.calm_low_e8 = header.floor_e8 - base
     header.calm_high_e8 = header.peak_e8 - base
+
+
+@kernel
+def forget_floor(context: int) -> None:
+    """Have peak, day and losses looked at anew: a crash may have fallen between two words."""
+    header = header_at(context_at(context).header)
+    header.floor_e8 = FLOOR_UNKNOWN
+    header.calm_low_e8 = FLOOR_UNKNOWN
 
 
 @kernel

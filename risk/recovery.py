@@ -12,6 +12,7 @@ from risk.levels import clear_quiet, set_levels
 from risk.limit_table import REJECTED_COUNTERS
 from risk.positions import (
     FLAT,
+    forget_floor,
     mark_to_market,
     position_address,
     settle_state,
@@ -127,6 +128,7 @@ def check_positions(context: int) -> int:
             if is_quoted(context, symbol) or not rebuild_position(context, position):
                 header_at(view.header).untrusted = 1
         settle_state(context, symbol)
+    forget_floor(context)
     # The sums over symbols are taken anew: they are not one symbol's to repair.
     control.open_position_count = 0
     control.unrealized_e8 = 0

@@ -356,3 +356,17 @@ def test_fractional_kelly_by_the_trades_of_the_strategy(make_desk):
     desk.wiring.parameters.kelly_fraction = 0.001
     (order,) = try_entry(desk)
     assert order.quantity_lot == int(10_000 * 0.001 * (0.1 * 20 / 30) / 0.002 / lot)
+
+
+@pytest.mark.parametrize("floor", [0, 9_000 * E8])
+def test_a_crash_between_peak_and_floor_leaves_the_loss_limits(make_desk, floor):
+    desk = make_desk(risk__max_daily_loss=0.05, **LARGE)
+    desk.look()
+    assert desk.header.floor_e8 == 9_500 * E8
+    # What a kill leaves after the first wallet, or after yesterday's floor.
+    desk.header.floor_e8 = floor
+    desk.recover()
+    desk.control.realized_e8 = -501 * E8
+    desk.look()
+    assert desk.control.risk_latch == LatchReason.DAILY_LOSS
+    assert desk.header.floor_e8 == 9_500 * E8
