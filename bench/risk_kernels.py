@@ -204,15 +204,14 @@ def produce_signals(context: int, signal: int, count: int, period_ns: int, sampl
     return seen
 
 
-@export(5)
-def stamp_orders(context: int, symbol: int, stamps: int, capacity: int, done: int) -> int:
+@export(4)
+def stamp_orders(context: int, stamps: int, capacity: int, done: int) -> int:
     """Let risk look again and again, and stamp each order after the look that wrote it.
 
     As `risk_run` does between its timers, which run once before.
 
     Args:
         context: CONTEXT.
-        symbol: of the signals.
         stamps: i64[capacity], monotonic, ns.
         capacity: orders at most.
         done: address of an i64 that ends it when it is not 0.
@@ -228,7 +227,6 @@ def stamp_orders(context: int, symbol: int, stamps: int, capacity: int, done: in
         look(context)
         now = load_relaxed(tail)
         if now == before:
-            _forget_pace(context, symbol)
             continue
         before = now
         stamped_ns = mono_ns()
