@@ -152,6 +152,7 @@ class Agent:
             signals=counters.get("engine.signals"),
             quotes=counters.get("engine.quotes"),
         )
+        self._quoted.tell_waiting()
         troubles = self._read_troubles()
         new = {k: n - self._troubles[k] for k, n in troubles.items() if n != self._troubles[k]}
         if new:

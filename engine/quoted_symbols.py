@@ -8,9 +8,12 @@ from typing import Any
 from config.quoted import quoted_symbols
 from engine.quoting_parameters import fill_quote_parameters
 from engine.quoting_state import (
+    DECISION_OFFSET,
     PARAMETERS_OFFSET,
+    QUOTE_DECISION,
     QUOTE_PARAMETERS,
     QUOTED,
+    QuoteReason,
 )
 from engine.state import SYMBOL_STATE, quoted_row_address, symbol_state_address
 from runtime.stage import StageContext
@@ -29,6 +32,8 @@ class QuotedSymbols:
         self._context, self._log = context, context.log
         self._address, self._count = address, len(context.symbols)
         names = quoted_symbols(context.settings, context.symbols)
+        self._engine = engine
+        context.memory.counters.set("engine.quoted_symbols", len(names))
         engine.quoted_count = len(names)
         lease_ns = context.settings.quoting.lease_ms * 1_000_000
         engine.confirm_ns = lease_ns // CONFIRMATIONS_PER_LEASE
@@ -64,6 +69,20 @@ class QuotedSymbols:
         """Return the QUOTE_PARAMETERS of a quoted symbol, in place."""
         row = quoted_row_address(self._address, self._count, place)
         return QUOTE_PARAMETERS.at(row + PARAMETERS_OFFSET)
+
+    def tell_waiting(self) -> None:
+        """Log why a symbol has no quote on either side: see `QuoteReason`."""
+        for place in range(self._engine.quoted_count):
+            row = self._row(place)
+            if row.tick[0] or row.tick[1]:
+                continue
+            made = QUOTE_DECISION.at(ctypes.addressof(row) + DECISION_OFFSET)
+            bits = QuoteReason(made.reasons[0] | made.reasons[1])
+            self._log.info(
+                "no quotes",
+                symbol=self._context.symbols[row.symbol],
+                reasons=",".join(str(bit.name).lower() for bit in bits) or "no decision yet",
+            )
 
     def price(self) -> None:
         """Fill the parameters of the symbols whose first best prices have come."""

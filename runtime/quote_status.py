@@ -11,12 +11,12 @@ REFUSED = ("cross", "inventory", "limit", "rate")
 
 
 def quote_counts(memory: SharedMemory) -> dict[str, Any] | None:
-    """Return the counts of market making, None when the engine has wanted no quote.
+    """Return the counts of market making, None when it is off.
 
     `maker_share` is that of the quotes' fills, None before the first.
     """
     get = memory.counters.get
-    if not get("engine.quotes"):
+    if not get("engine.quoted_symbols"):
         return None
     bought, sold = get("risk.quote_fills_buy"), get("risk.quote_fills_sell")
     fills = bought + sold
@@ -36,9 +36,11 @@ def quote_counts(memory: SharedMemory) -> dict[str, Any] | None:
 
 
 def quote_text(memory: SharedMemory) -> str:
-    """Return the part of the status line about quotes, "" when there is none."""
+    """Return the part of the status line about quotes, "" when market making is off."""
     counts = quote_counts(memory)
     if counts is None:
         return ""
+    if not counts["wanted"]:
+        return "quotes none wanted yet (why: engine.log)"
     fills = counts["fills_buy"] + counts["fills_sell"]
     return f"quotes {counts['placed']} placed {counts['canceled']} canceled {fills} fills"

@@ -87,6 +87,7 @@ COUNTERS: tuple[Counter, ...] = (
     Counter("engine", "cold_symbols", "symbols torn or not whole then, which began cold"),
     Counter("engine", "quotes", "wanted quotes published, confirmations included"),
     Counter("engine", "quote_changes", "decisions that changed what is to stand"),
+    Counter("engine", "quoted_symbols", "symbols that belong to market making"),
     Counter("engine", "quotes_full", "quotes that waited because the ring was full"),
     Counter("risk", "events", "market events read"),
     Counter("risk", "laps", "times the market ring overtook risk"),

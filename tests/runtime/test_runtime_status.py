@@ -179,10 +179,12 @@ def test_summary_adds_up(running):
     assert 0 not in made["counters"].values()
 
 
-def test_quotes_are_told_of_once_there_are_any(running):
+def test_quotes_are_told_of_where_symbols_are_quoted(running):
     counters = running.counters
     assert "quotes" not in status_line(running, 0, 1.0)
     assert summary(running, None, "")["quotes"] is None
+    counters.set("engine.quoted_symbols", 1)
+    assert "quotes none wanted yet" in status_line(running, 0, 1.0)
     counters.add("engine.quotes", 9)
     assert summary(running, None, "")["quotes"]["maker_share"] is None
     for label, amount in (

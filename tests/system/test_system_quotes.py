@@ -105,6 +105,8 @@ def test_both_sides_stand_and_are_filled_and_the_venue_agrees(tmp_path: Path, st
     assert quotes["maker_share"] == 1.0, quotes
     assert sum(summary["signals"].values()) == 0
     assert "quotes" in pipeline.output and "placed" in pipeline.output
+    # Before its memories are full it says what it waits for.
+    assert "no quotes" in (tmp_path / "engine.log").read_text()
 
 
 def test_quotes_are_pulled_when_prices_stop_or_a_person_kills(tmp_path: Path, start):
