@@ -53,6 +53,8 @@ class Signal:
 def _engine_kernels(strategies: Sequence[str]) -> Any:
     try:
         return kernel_library.load("ahead", strategies=strategies)
+    except kernel_library.BadStrategyError:
+        raise
     except kernel_library.KernelError as error:
         # Without a C compiler the same functions are compiled in this process.
         return _jit_kernels(str(error), strategies)
@@ -92,6 +94,7 @@ class UltraScalpingEngine:
 
     Raises:
         ValueError: no symbol, too many, one twice, or a step that is not positive and finite.
+        BadStrategyError: a user's strategy cannot be imported.
         ChoiceError: there is no C compiler, and this process compiles other strategies already.
     """
 

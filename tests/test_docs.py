@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import os
 import re
 import runpy
 import subprocess
@@ -50,6 +51,33 @@ def test_strategy_of_the_api_can_be_registered(tmp_path, monkeypatch):
         assert names["fade_side"](ctypes.addressof(state), 0) == side
     state.known = 0
     assert names["fade_side"](ctypes.addressof(state), 0) == 0
+
+
+def test_test_of_a_strategy_in_the_api_passes(tmp_path):
+    (tmp_path / "own").mkdir()
+    (tmp_path / "own" / "fade.py").write_text(BLOCKS[4])
+    # Without a compiler the kernels are those of the process, here uncompiled.
+    code = (
+        "from pathlib import Path\n"
+        "from config import strategies\n"
+        f"strategies.ROOT = Path({str(tmp_path)!r})\n"
+        "names = {}\n"
+        f"exec({BLOCKS[5]!r}, names)\n"
+        "names['test_a_fall_is_bought']()\n"
+    )
+    # The rows of the built-in strategies are read from there as well.
+    (tmp_path / "engine").symlink_to(ROOT / "engine")
+    environment = {"PATH": str(tmp_path), "NUMBA_DISABLE_JIT": "1"}
+    environment["PYTHONPATH"] = f"{ROOT}{os.pathsep}{tmp_path}"
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=tmp_path,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
 
 
 def test_every_make_target_of_the_readme_exists():
