@@ -18,8 +18,8 @@ from executor.positions import LocalPositions
 from executor.venue import NS_PER_MS
 
 GRACE_NS_MIN = 50_000_000
-# Fills later than that were asked for: they say nothing about the stream.
-LAG_NS_MAX = 500_000_000
+# The grace follows lags up to this one: a comparison waits for it with every look.
+LAG_NS_MAX = 2_000_000_000
 LAG_HALF_LIFE_NS = 30_000_000_000
 # A request that took longer than this gives no look.
 KEEP_NS = 10_000_000_000
@@ -46,15 +46,22 @@ class Beliefs:
         """Return how many fills came to light after a look at the venue that had shown them."""
         return self._lates.get(symbol, 0)
 
-    def note(self, symbol: int, lots: int, venue_ns: int) -> None:
-        """Take a fill that has just been reported; `venue_ns` 0 = nobody knows when it was."""
+    def note(self, symbol: int, lots: int, venue_ns: int, was_held: bool = False) -> None:
+        """Take a fill that has just been reported.
+
+        Args:
+            symbol: of the fill.
+            lots: signed.
+            venue_ns: when it was made by the venue's clock; 0 = nobody knows.
+            was_held: it was asked for, or has waited: it says nothing about the stream's lag.
+        """
         now = time.monotonic_ns()
         fills = self._fills.setdefault(symbol, deque())
         fills.append((now, lots))
         while fills[0][0] < now - KEEP_NS:
             fills.popleft()
         lag_ns = self._clock.venue_ns() - venue_ns
-        if lag_ns < LAG_NS_MAX:
+        if not was_held and lag_ns < LAG_NS_MAX:
             left = 0.5 ** ((now - self._lag_at_ns) / LAG_HALF_LIFE_NS)
             self._lag_ns, self._lag_at_ns = max(lag_ns, self._lag_ns * left), now
         if venue_ns <= self._judged_ns.get(symbol, 0) + CLOCK_MARGIN_NS:

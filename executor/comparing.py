@@ -33,6 +33,8 @@ LOOK_PAUSE_NS = 50_000_000
 NAMED_MAX = 10
 # An order that has no outcome for that long is in doubt as one whose outcome is unknown is.
 DOUBT_NS = 1_000_000_000
+# What earlier looks left open is used for that long: meanwhile more may have been missed.
+OPEN_NS_MAX = 2_000_000_000
 IN_FLIGHT = (OrderStatus.SENDING, OrderStatus.PARTIALLY_FILLED)
 Key = tuple[str, int]  # "missing", "filled", "order" or "stop", and the id of that
 
@@ -71,12 +73,20 @@ class Finding:
         """Return whether the position differs for certain."""
         return differs(self.possible)
 
-    def told(self, name: str, in_doubt: bool) -> list[str]:
-        """Return the differences as texts; with those of a position that is only in doubt."""
-        if self.moved or (in_doubt and not agrees(self.possible)):
-            text = f"position {name}: venue={self.theirs} ours={self.ours} lots"
-            return [text, *self.texts.values()]
-        return list(self.texts.values())
+    @property
+    def is_certain(self) -> bool:
+        """Return whether it is known if the position differs."""
+        return self.moved or agrees(self.possible)
+
+    def told(self, name: str, doubted: bool) -> list[str]:
+        """Return the differences as texts; with that of a position that is only in doubt."""
+        texts = list(self.texts.values())
+        if self.moved:
+            texts.append(f"position {name}: venue={self.theirs} ours={self.ours} lots")
+        elif doubted:
+            # Without quantities: they change, and people are told once.
+            texts.append(f"position {name}: comparisons do not settle whether it differs")
+        return texts
 
     def keep(self, keys: Collection[Key]) -> None:
         """Drop the differences in orders that have none of some keys."""
@@ -108,6 +118,7 @@ class Comparing:
         self._ledger, self._resolver = ledger, resolver
         self._beliefs = Beliefs(LocalPositions(context.memory, context.symbols), clock)
         self._looks: dict[int, Differences] = {}  # by symbol
+        self._looked_ns: dict[int, int] = {}
         ledger.on_fill = self._beliefs.note
 
     def is_ours(self, client_id: str) -> bool:
@@ -141,7 +152,9 @@ class Comparing:
             busy.add(row.symbol if row is not None else change.symbol)
         return busy | self._ledger.held_symbols
 
-    def compare(self, priority: int, symbols: Collection[int] = ()) -> Procedure:
+    def compare(
+        self, priority: int, symbols: Collection[int] = (), anew: bool = False
+    ) -> Procedure:
         """Compare, several times unless all is certain at once.
 
         Events may be on their way, and risk may not have read them.
@@ -149,13 +162,14 @@ class Comparing:
         Args:
             priority: of the requests.
             symbols: which ones; none = all.
+            anew: nothing is used that earlier comparisons have seen.
 
         Returns:
             a Finding per symbol, by index, or None when the venue did not answer.
         """
         found: dict[int, Finding] = {}
         wanted = set(symbols) or set(range(len(self._symbols)))
-        looks = {symbol: self._begin(symbol) for symbol in wanted}
+        looks = {symbol: self._begin(symbol, anew) for symbol in wanted}
         suspected: dict[int, frozenset[Key]] = {}
         for _ in range(LOOKS_MAX):
             look = yield from self._look(priority, wanted)
@@ -180,10 +194,11 @@ class Comparing:
                 break
         return found
 
-    def _begin(self, symbol: int) -> Differences:
-        """Return what earlier looks left open about a position; what they settled begins anew."""
+    def _begin(self, symbol: int, anew: bool) -> Differences:
+        """Return what recent looks left open about a position; what they settled begins anew."""
         made = self._looks.get(symbol)
-        if made is None or len(made.possible) == 1:
+        age_ns = time.monotonic_ns() - self._looked_ns.get(symbol, 0)
+        if made is None or anew or age_ns > OPEN_NS_MAX or len(made.possible) == 1:
             self._looks[symbol] = made = Differences()
         return made
 
@@ -247,6 +262,7 @@ class Comparing:
             finding.lates = self._beliefs.lates(symbol)
             finding.venue_ns = self._beliefs.judged_ns(symbol)
             differences.look(finding.theirs, ours, finding.lates)
+            self._looked_ns[symbol] = time.monotonic_ns()
             finding.possible = differences.possible
 
     def _compare_orders(

@@ -101,6 +101,7 @@ class Foreign:
             return
         for order_id in stops:
             self._resolver.ask(order_id)
+        change.was_held = True
         insort(self._held.setdefault(symbol, []), Held(change.trade_id, change, o, stops))
         self._ledger.held_symbols.add(symbol)
         if len(self._held[symbol]) == 1:

@@ -66,6 +66,8 @@ class Change:
     side: int = 0
     # Of a difference that is taken over from the venue: fills of before have caused it.
     before_ns: int = 0
+    # A fill that was asked for, or has waited here: its age says nothing about the stream.
+    was_held: bool = False
 
 
 class _Nobody(NamedTuple):
@@ -84,8 +86,8 @@ class Ledger:
     `on_gap(order_id)` is called when a fill is missing before the one that arrived; `on_revived`
     when the venue has an order that was taken for absent; `on_ended` when a resting order has ended
     that is not among `asked`, the orders that we have asked the venue to cancel. `on_fill(symbol,
-    signed lots, venue_ns)` is called for every fill that is reported, and `on_explained(change,
-    lots)` for a foreign fill of which so much had been taken over.
+    signed lots, venue_ns, was_held)` is called for every fill that is reported, and
+    `on_explained(change, lots)` for a foreign fill of which so much had been taken over.
     """
 
     def __init__(
@@ -95,7 +97,7 @@ class Ledger:
         self.backlog: deque[Change] = deque()
         self.on_gap: Callable[[int], None] = lambda order_id: None
         self.on_revived: Callable[[int], None] = lambda order_id: None
-        self.on_fill: Callable[[int, int, int], None] = lambda symbol, lots, venue_ns: None
+        self.on_fill: Callable[[int, int, int, bool], None] = lambda *fill: None
         self.on_explained: Callable[[Change, int], None] = lambda change, lots: None
         self.on_ended: Callable[[int], None] = lambda order_id: None
         self.asked: set[int] = set()
@@ -111,6 +113,7 @@ class Ledger:
     def apply(self, change: Change) -> None:
         """Apply a change, or keep it in order until the report ring has room."""
         if self.backlog or not self._apply(change):
+            change.was_held = True
             self.backlog.append(change)
             self._counts.ring_full.value += 1
 
@@ -299,7 +302,8 @@ class Ledger:
         self._kernels.ring_publish(self._ring, slot)
         self._unrung = True
         if change.fill_lot > 0:
-            self.on_fill(source.symbol, change.fill_lot * source.side, change.venue_ns)
+            lots = change.fill_lot * source.side
+            self.on_fill(source.symbol, lots, change.venue_ns, change.was_held)
         return True
 
     def set_sums(self, row: Any, value: int, fee_e8: int, trade_id: int) -> None:

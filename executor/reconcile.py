@@ -215,7 +215,7 @@ class Reconciler:
         quote = venue.quote_asset(self._context.symbols[0])
         self._control.wallet_e8 = venue.wallet_e8(reply.body, quote)
         asked_symbols = self._resolver.asked_symbols()
-        found = yield from self._comparing.compare(QUERY)
+        found = yield from self._comparing.compare(QUERY, anew=True)
         if found is None or distrusts != self._distrusts or not self._user.is_up:
             return False
         # In doubt nothing is trusted here: the next comparison is soon.
@@ -355,7 +355,7 @@ class Reconciler:
             self._resolver.ask(order_id)
         while self._resolver.active:
             yield Pause(STREAM_POLL_NS)
-        found = yield from self._comparing.compare(FIRST)
+        found = yield from self._comparing.compare(FIRST, anew=True)
         made = yield from self._history.confirm(FIRST)
         if found is None or made is None:
             self._log.error("the venue did not answer at the end")

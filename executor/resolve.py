@@ -210,6 +210,7 @@ class Resolver:
                     filled_lot=filled,
                     fee=self.fee(row, trade.fee, trade.fee_asset),
                     is_maker=trade.is_maker,
+                    was_held=True,
                 ),
             )
 
@@ -242,6 +243,7 @@ class Resolver:
                 fill_tick=tick,
                 fill_lot=rest,
                 filled_lot=executed,
+                was_held=True,
             )
         )
 

@@ -24,6 +24,8 @@ from shm.tables import Distrust
 
 # Comparisons that have to find the same difference before it is taken for the truth.
 AGREE_COUNT = 3
+# Comparisons that settle nothing about a position, in a row, before it counts as in doubt.
+UNDECIDED_COUNT = 3
 COMPARED = int(Distrust.POSITION | Distrust.ORDER)
 POSITION, ORDER = int(Distrust.POSITION), int(Distrust.ORDER)
 
@@ -35,6 +37,7 @@ class Trusts:
         self._memory, self._symbols, self._log = context.memory, context.symbols, context.log
         self._counts, self._ledger = counts, ledger
         self._streaks: dict[int, Streak] = {}  # by symbol
+        self._undecided: dict[int, int] = {}  # comparisons in a row that settled nothing
         self._told: dict[int, list[str]] = {}
 
     def mark(self, symbol: int, bits: int, mask: int) -> None:
@@ -57,7 +60,7 @@ class Trusts:
             asked: symbols with an order that is being asked for. What it has done is told with its
                 price: a difference takes their entries, and nothing is taken over.
             in_doubt: a position of which nothing is certain counts as one that differs. Otherwise
-                it is left as it was found before.
+                it is left as it was found before, UNDECIDED_COUNT times at most.
         """
         again: set[int] = set()
         for symbol, finding in found.items():
@@ -67,8 +70,9 @@ class Trusts:
                 if finding.texts or not agrees(finding.possible):
                     again.add(symbol)
                 continue
-            self._mark(finding, in_doubt)
-            self._tell(symbol, finding, in_doubt)
+            doubted = self._is_doubted(finding, in_doubt)
+            self._mark(finding, doubted)
+            self._tell(symbol, finding, doubted)
             if symbol in asked:
                 self._streaks.pop(symbol)
             elif streak.note(finding.possible, finding.lates, finding.venue_ns) >= AGREE_COUNT:
@@ -77,20 +81,29 @@ class Trusts:
                 again.add(symbol)
         return again
 
-    def _mark(self, finding: Finding, in_doubt: bool) -> None:
-        is_certain = finding.moved or agrees(finding.possible)
+    def _is_doubted(self, finding: Finding, in_doubt: bool) -> bool:
+        """Return whether nothing is certain about a position, and that takes its entries."""
+        symbol = finding.symbol
+        if finding.is_certain:
+            self._undecided.pop(symbol, None)
+            return False
+        times = self._undecided[symbol] = self._undecided.get(symbol, 0) + 1
+        is_marked = bool(self._memory.trust(symbol).distrust & POSITION)
+        return in_doubt or is_marked or times >= UNDECIDED_COUNT
+
+    def _mark(self, finding: Finding, doubted: bool) -> None:
         bits = ORDER if finding.texts else 0
-        if finding.moved or (in_doubt and not is_certain):
+        if finding.moved or doubted:
             bits |= POSITION
-        self.mark(finding.symbol, bits, COMPARED if is_certain or in_doubt else ORDER)
-        if is_certain:
+        self.mark(finding.symbol, bits, COMPARED)
+        if finding.is_certain:
             row = self._memory.trust(finding.symbol)
             row.venue_lot = finding.theirs
             row.compared_ns = time.monotonic_ns()
 
-    def _tell(self, symbol: int, finding: Finding, in_doubt: bool) -> None:
+    def _tell(self, symbol: int, finding: Finding, doubted: bool) -> None:
         name = self._symbols[symbol]
-        texts = sorted(finding.told(name, in_doubt))
+        texts = sorted(finding.told(name, doubted))
         before = self._told.get(symbol, [])
         self._counts.mismatches.value += len(texts)
         if texts and texts != before:
