@@ -93,6 +93,8 @@ class Agent:
             self._log.info("recovering after a restart", reports=recovered)
         self._make_waiting()
         self._make_parts()
+        if context.restarted:
+            self._ledger.recover()
         self._make_links()
         self._api_link.connect()
         seconds = context.settings.supervisor.ready_timeout_s * START_SHARE
@@ -148,7 +150,7 @@ class Agent:
         )  # fmt: skip
         self._runner = Runner(self._submit, self._timers, self._on_bad_data)
         table = OrderTable(memory.order_rows, memory.order_row_count)
-        self._ledger = Ledger(memory, self._kernels, counts, table)
+        self._ledger = Ledger(memory, self._kernels, counts, table, self._clock)
         self._resolver = Resolver(
             self._ledger, self._runner, self._texts, counts, self._log, window_ms * NS_PER_MS,
             self._timers,

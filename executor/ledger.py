@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from executor.algo import STOP_MARKET
+from executor.clock import VenueClock
 from executor.counts import Counts
 from executor.orders import OrderTable
 from executor.transitions import OrderEvent, is_terminal, next_status
@@ -22,6 +23,7 @@ from executor.unexplained import correction_id, explained_lot, note_unexplained,
 from executor.venue import printable, to_e8
 from runtime.kernels import Kernels
 from shm.records import REPORT, OrderReason, OrderStatus, ReportFlag, asset_code
+from shm.ring_layout import RING
 from shm.topology import SharedMemory
 
 FLAG_MAKER, FLAG_QUOTE = int(ReportFlag.MAKER), int(ReportFlag.QUOTE)
@@ -91,7 +93,12 @@ class Ledger:
     """
 
     def __init__(
-        self, memory: SharedMemory, kernels: Kernels, counts: Counts, table: OrderTable
+        self,
+        memory: SharedMemory,
+        kernels: Kernels,
+        counts: Counts,
+        table: OrderTable,
+        clock: VenueClock,
     ) -> None:
         self.table = table
         self.backlog: deque[Change] = deque()
@@ -102,7 +109,7 @@ class Ledger:
         self.on_ended: Callable[[int], None] = lambda order_id: None
         self.asked: set[int] = set()
         self.held_symbols: set[int] = set()  # with foreign fills that wait to be booked
-        self._memory = memory
+        self._memory, self._clock = memory, clock
         self._kernels = kernels
         self._counts = counts
         self._ring = memory.ring("reports")
@@ -124,6 +131,21 @@ class Ledger:
                 return False
             self.backlog.popleft()
         return True
+
+    def recover(self) -> None:
+        """Note a correction after whose report the executor before us has died.
+
+        Invariant: it is noted right after its report, before any other report is published. No
+        order of the venue is in it, which tells it from a fill, and its time is in its row then.
+        """
+        ring = RING.at(self._ring)
+        slot = ((ring.tail - 1) & ring.mask) * ring.slot_size
+        last = REPORT.at(self._ring + ring.slots_offset + slot)
+        if last.order_id or last.venue_order_id or not last.fill_lot:
+            return
+        trust = self._memory.trust(last.symbol)
+        if trust.unexplained_ns < last.venue_ns:
+            note_unexplained(trust, last.side, last.fill_lot, last.venue_ns)
 
     def ring_doorbell(self) -> None:
         """Wake risk if reports were published since the last call."""
@@ -207,7 +229,8 @@ class Ledger:
 
     def _explain(self, trust: Any, change: Change) -> None:
         """Cut a fill by what was taken over from the venue already; nothing may be left of it."""
-        lots = explained_lot(trust, change.side, change.fill_lot, change.venue_ns)
+        now_ns = self._clock.venue_ns()
+        lots = explained_lot(trust, change.side, change.fill_lot, change.venue_ns, now_ns)
         if not lots:
             return
         use_up(trust, change.side, lots)
@@ -279,7 +302,7 @@ class Ledger:
             return False
         report = REPORT.at(slot)
         report.origin_ns = source.origin_ns
-        report.venue_ns = change.venue_ns
+        report.venue_ns = change.before_ns or change.venue_ns
         report.order_id = change.order_id
         report.position_id = source.position_id
         report.venue_order_id = change.venue_order_id or getattr(source, "venue_order_id", 0)

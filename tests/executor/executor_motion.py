@@ -62,8 +62,12 @@ class Motion:
             trust=lambda symbol: self.trust, symbol=lambda symbol: SimpleNamespace(tick_size=0.1),
             position=lambda symbol: SimpleNamespace(entry_lot=0),
         )  # fmt: skip
-        quiet = SimpleNamespace(error=lambda *a, **k: None, info=lambda *a, **k: None)
-        context: Any = SimpleNamespace(symbols=("BTCUSDT",), memory=memory, log=quiet)
+        self.told: list[str] = []
+        log = SimpleNamespace(
+            error=lambda event, **values: self.told.append(values.get("differences", event)),
+            info=lambda *a, **k: None,
+        )
+        context: Any = SimpleNamespace(symbols=("BTCUSDT",), memory=memory, log=log)
         resolver: Any = SimpleNamespace(symbol_lots=lambda symbol, text: int(text))
         clock: Any = self.time
         self.comparing = Comparing(context, self.ledger, resolver, clock)

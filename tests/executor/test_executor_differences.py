@@ -5,6 +5,7 @@ from executor_motion import Motion
 from hypothesis import given
 from hypothesis import strategies as st
 
+from executor.comparing import OPEN_NS_MAX
 from executor.differences import Differences, Streak, agrees, differs, held_around
 
 LOTS = st.integers(-5, 5)
@@ -107,7 +108,10 @@ def test_fills_that_go_on_are_no_difference(monkeypatch, gap_ms, sizes):
     motion = Motion(monkeypatch, gap_ms * len(sizes), gap_ms, soon, sizes)
     wrong = []
     motion.go_on(600, lambda: wrong.append(motion.is_distrusted))
-    assert len(wrong) > 50 and not any(wrong)
+    assert len(wrong) > 50
+    # At 200 fills a second there may be doubt, and never a difference.
+    assert sum(wrong) < (len(wrong) / 2 if gap_ms == 5 else 1)
+    assert not any("venue=" in text for text in motion.told)
     assert not motion.corrections
 
 
@@ -127,6 +131,35 @@ def test_a_missed_fill_is_found_and_taken_over_as_what_it_was(monkeypatch, lag, 
     assert all(lots == true for lots, true in motion.corrections)
     motion.go_on(60)
     assert motion.true == 0
+
+
+@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize(("low_ms", "high_ms"), [(450, 650), (600, 900), (2500, 3500)])
+def test_a_difference_among_late_events_is_not_silent(monkeypatch, low_ms, high_ms, seed):
+    motion = Motion(monkeypatch, seed, 10, lambda chance: chance.uniform(low_ms, high_ms), (10,))
+    motion.go_on(10)
+    motion.missed_next = 1
+    motion.run_to(motion.time.now_ns + 400_000_000)
+    motion.go_on(90, lambda: motion.is_distrusted or motion.true == 0)
+    assert motion.is_distrusted or motion.corrections
+    motion.go_on(60, lambda: motion.true == 0)
+    assert motion.is_distrusted or motion.true == 0
+    # What is only in doubt is told once.
+    assert sum("do not settle" in text for text in motion.told) <= 1
+    assert all(lots == true for lots, true in motion.corrections)
+
+
+@pytest.mark.parametrize(
+    ("age_ns", "anew", "kept"), [(0, False, True), (1, False, False), (0, True, False)]
+)
+def test_what_looks_left_open_is_used_for_a_while(monkeypatch, age_ns, anew, kept):
+    """A fill that is missed after them would look as if nothing differed."""
+    motion = Motion(monkeypatch, 1, 10, soon, (10,))
+    motion.compare()
+    looks = motion.comparing._begin(0, anew=True)
+    looks.look(7, {7, 0}, 0)
+    motion.time.now_ns = motion.comparing._looked_ns[0] + OPEN_NS_MAX + age_ns
+    assert (motion.comparing._begin(0, anew) is looks) == kept
 
 
 @pytest.mark.parametrize("seed", range(6))

@@ -1,7 +1,6 @@
 """What was taken over from the venue is not booked again when its event comes after all."""
 
 from decimal import Decimal
-from types import SimpleNamespace
 
 import pytest
 from executor_venue import VenueOrder
@@ -9,15 +8,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from executor import resolve
-from executor.unexplained import correction_id, explained_lot, note_unexplained, use_up
+from executor.ledger import Ledger
+from executor.unexplained import (
+    EXPLAINED_NS_MAX,
+    correction_id,
+    explained_lot,
+    note_unexplained,
+    use_up,
+)
 from shm.records import OrderStatus, OrderType, TimeInForce
-from shm.tables import Distrust
+from shm.tables import SYMBOL_TRUST, Distrust
 
 LIMIT = {"type": OrderType.LIMIT, "price_tick": 600_000, "time_in_force": TimeInForce.GTC}
-
-
-def trust_row():
-    return SimpleNamespace(unexplained_buy_lot=0, unexplained_sell_lot=0, unexplained_ns=0)
 
 
 @pytest.mark.parametrize(
@@ -32,22 +34,32 @@ def trust_row():
     ],
 )
 def test_what_a_correction_explains(side, lots, venue_ns, explained):
-    trust = trust_row()
+    trust = SYMBOL_TRUST.new()
     note_unexplained(trust, 1, 7, 100)
-    assert explained_lot(trust, side, lots, venue_ns) == explained
+    assert explained_lot(trust, side, lots, venue_ns, 100 + EXPLAINED_NS_MAX) == explained
+    assert explained_lot(trust, side, lots, venue_ns, 101 + EXPLAINED_NS_MAX) == 0
+
+
+@pytest.mark.parametrize(("later_ns", "left"), [(0, (9, 3)), (1, (2, 0))])
+def test_a_correction_drops_what_is_left_of_one_a_minute_ago(later_ns, left):
+    trust = SYMBOL_TRUST.new()
+    note_unexplained(trust, 1, 7, 100)
+    note_unexplained(trust, -1, 3, 100)
+    note_unexplained(trust, 1, 2, 100 + EXPLAINED_NS_MAX + later_ns)
+    assert (trust.unexplained_buy_lot, trust.unexplained_sell_lot) == left
 
 
 @given(st.lists(st.tuples(st.sampled_from((1, -1)), st.integers(1, 9)), min_size=1), st.randoms())
 def test_events_in_any_order_explain_the_whole_and_no_more(fills, chance):
     """Missed fills are taken over in one sum per side; told later, they leave nothing to book."""
-    trust = trust_row()
+    trust = SYMBOL_TRUST.new()
     for side, lots in fills:
         note_unexplained(trust, side, lots, 100)
     told = [*fills, (1, 5), (-1, 3)]
     chance.shuffle(told)
     booked = {1: 0, -1: 0}
     for side, lots in told:
-        made = explained_lot(trust, side, lots, 50)
+        made = explained_lot(trust, side, lots, 50, 100)
         use_up(trust, side, made)
         booked[side] += lots - made
     assert booked == {1: 5, -1: 3}
@@ -156,9 +168,10 @@ def test_a_restart_remembers_what_is_unexplained(rig, venue):
     assert rig.memory.trust(0).distrust == 0
 
 
-def test_a_correction_whose_executor_died_right_after_it_is_made_once(rig, venue, monkeypatch):
-    from executor.ledger import Ledger
-
+@pytest.mark.parametrize("reported", [True, False])
+def test_a_correction_during_which_the_executor_died_is_made_once(
+    rig, venue, monkeypatch, reported
+):
     rig.start()
     publish = Ledger._publish
 
@@ -166,10 +179,10 @@ def test_a_correction_whose_executor_died_right_after_it_is_made_once(rig, venue
         pass
 
     def publish_and_die(self, *args):
-        assert publish(self, *args)
+        assert not reported or publish(self, *args)
         raise Killed
 
-    missed_fill(venue, "0.007")
+    order = missed_fill(venue, "0.007")
     monkeypatch.setattr(Ledger, "_publish", publish_and_die)
     rig.agent._reconciler.foreign(0)
     with pytest.raises(Killed):
@@ -177,9 +190,11 @@ def test_a_correction_whose_executor_died_right_after_it_is_made_once(rig, venue
     rig.kill()
     monkeypatch.undo()
     rig.start(restarted=True)
+    rig.pump(lambda: held(rig) == 7, 10.0)
     rig.pump(lambda: rig.memory.control.reconciled == 1)
-    assert held(rig) == 7
-    # The next one has an id of its own.
+    # Its event comes after all; the next one has an id of its own.
+    tell(venue, order)
+    rig.pump(lambda: rig.count("explained") == 1)
     tell(venue, missed_fill(venue, "0.002", venue_id=78))
     rig.pump(lambda: held(rig) == 9)
 
