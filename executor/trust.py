@@ -38,7 +38,7 @@ class Trusts:
         self._counts, self._ledger = counts, ledger
         self._streaks: dict[int, Streak] = {}  # by symbol
         self._undecided: dict[int, int] = {}  # comparisons in a row that settled nothing
-        self._told: dict[int, list[str]] = {}
+        self._told: dict[int, set[str]] = {}  # since the symbol agreed last
 
     def mark(self, symbol: int, bits: int, mask: int) -> None:
         """Set the bits of a symbol that are in a mask."""
@@ -104,18 +104,18 @@ class Trusts:
     def _tell(self, symbol: int, finding: Finding, doubted: bool) -> None:
         name = self._symbols[symbol]
         texts = sorted(finding.told(name, doubted))
-        before = self._told.get(symbol, [])
+        told = self._told.setdefault(symbol, set())
         self._counts.mismatches.value += len(texts)
-        if texts and texts != before:
+        if not told.issuperset(texts):
             self._log.error(
                 "the venue differs: no entries in this symbol until it agrees",
                 symbol=name,
                 count=len(texts),
                 differences="; ".join(texts[:8]),
             )
-        elif before and not texts:
+        elif told and not texts:
             self._log.info("the venue agrees again", symbol=name)
-        self._told[symbol] = texts
+        self._told[symbol] = {*told, *texts} if texts else set()
 
     def _take_over(self, finding: Finding) -> None:
         """Publish the difference as a fill of nobody's order."""
