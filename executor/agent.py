@@ -19,7 +19,7 @@ from executor.funding import FundingBooks
 from executor.history import History
 from executor.ledger import Ledger
 from executor.limits import Limits
-from executor.link import Link
+from executor.link import NS_PER_S, Link
 from executor.orders import OrderTable
 from executor.placing import Placing
 from executor.procedures import Procedure, Runner
@@ -40,7 +40,6 @@ from runtime.stage import StageContext
 from shm.records import ORDER
 from shm.tables import DOORBELL
 
-NS_PER_S = 1_000_000_000
 # Orders taken from the ring before the sockets are looked at again.
 BATCH_SIZE = 16
 # While a ring is full there is nobody who would wake us when it has room.
@@ -123,9 +122,7 @@ class Agent:
         else:
             self._slice_ns = min(self._slice_ns, DEAF_WAIT_NS)
         bell = DOORBELL.at(context.memory.doorbell("executor"))
-        assert bell.event_fd == context.event_fd, (
-            f"doorbell and context differ: {bell.event_fd} {context.event_fd}"
-        )
+        assert bell.event_fd == context.event_fd, f"bells: {bell.event_fd} {context.event_fd}"
 
     def _make_parts(self) -> None:
         context, settings = self._context, self._context.settings
