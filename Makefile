@@ -83,10 +83,10 @@ logs: $(VENV)/.runtime ## follow the logs: all, or S=feed|engine|risk|executor|s
 	folder=$$($(PY) supervisor.py log-folder $(SET_OPTIONS)) && mkdir -p "$$folder" && cd "$$folder" && \
 		if [ '$(S)' != '*' ]; then touch $(S).log; fi && exec tail -n 20 -F $(S).log
 
-test: $(VENV)/.dev build ## run all tests: those of the whole pipeline last, one by one
+test: $(VENV)/.dev build ## run all tests: those of the whole pipeline last, two at a time
 	@export NUMBA_CACHE_DIR=$$($(PY) -m runtime.jit_cache); failed=0; \
 		$(PY) -m pytest --ignore tests/system --numprocesses 3 --dist loadfile || failed=1; \
-		$(PY) -m pytest tests/system || failed=1; exit $$failed
+		$(PY) -m pytest tests/system --numprocesses 2 --dist loadfile || failed=1; exit $$failed
 
 test-clients: $(VENV)/.dev ## judge the exchange by unmodified third-party clients
 	@PYTHONPATH=tests/exchange $(PY) tests/clients/run_clients.py
