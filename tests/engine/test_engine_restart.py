@@ -3,13 +3,8 @@
 from __future__ import annotations
 
 import ctypes
-import json
-import os
 import random
-import subprocess
-import sys
 import time
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -37,8 +32,7 @@ from tests.naive.engine_inventory import Fill, naive_inventories
 from tests.naive.engine_recording import as_events
 from tests.naive.engine_stream import best, level, market, snapshot, trade
 from tests.naive.engine_wholeness import naive_book_fault, naive_state_fault
-
-ROOT = Path(__file__).resolve().parent.parent.parent
+from tests.uncompiled import run_uncompiled
 
 
 def stamped(events: np.ndarray, first_ns: int = 0) -> np.ndarray:
@@ -61,16 +55,7 @@ def reasons(plant: Plant) -> list[StartReason]:
 
 
 def test_cuts_at_chosen_lines_leave_no_trace() -> None:
-    done = subprocess.run(
-        [sys.executable, "-m", "tests.engine.cuts", "23"],
-        cwd=ROOT,
-        env=os.environ | {"NUMBA_DISABLE_JIT": "1"},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    found = json.loads(done.stdout)
+    found = run_uncompiled("tests.engine.cuts", "23")
     assert found["wrong"] == []
     assert found["cuts"] > 250 and found["twice"] > 50 and found["signals"] > 5
 

@@ -43,6 +43,16 @@ def desk(make_desk) -> Desk:
 
 
 @pytest.fixture
+def guarded(make_desk) -> Desk:
+    """A desk whose positions have a stop at the venue."""
+    return make_desk(
+        trading__base_position_usd=1000.0,
+        risk__max_order_notional_usd=5000.0,
+        risk__venue_stop=True,
+    )
+
+
+@pytest.fixture
 def make_quote_desk(kernels):
     made = []
 

@@ -8,11 +8,8 @@ the same hash, compiled or not. The end is 1 if a limit was breached; the line n
 
 from __future__ import annotations
 
-import argparse
 import ctypes
-import json
 import sys
-import time
 from contextlib import closing
 from typing import Any
 
@@ -20,6 +17,7 @@ from risk.limit_table import REJECTED_COUNTERS
 from shm import counters
 from shm.records import MARKET_EVENT, SIGNAL
 from tests.risk.desk import Desk, jit_kernels
+from tests.risk.drivers import drive
 from tests.risk.limits_path_books import BREACHES, RUN, SYMBOLS
 from tests.risk.limits_path_judge import limits_path_run
 
@@ -90,23 +88,7 @@ def breaches(found: dict[str, Any]) -> dict[str, int]:
     return wrong
 
 
-def main() -> int:
-    parser = argparse.ArgumentParser(prog="python -m tests.risk.limits_paths")
-    parser.add_argument("--count", type=int, default=1_000_000)
-    parser.add_argument("--seed", type=int, default=1)
-    arguments = parser.parse_args()
-    started = time.monotonic()
-    found = run(arguments.count, arguments.seed)
-    took = time.monotonic() - started
-    print(json.dumps(found))
-    wrong = breaches(found)
-    print(
-        f"signals={found['signals']} accepted={found['accepted']} rejected={found['rejected']} "
-        f"fills={found['fills']} exits={found['exits']} seconds={took:.1f} "
-        f"seed={arguments.seed} hash={found['hash']} breaches={wrong or 'none'}"
-    )
-    return 1 if wrong else 0
-
+SHOWN = ("signals", "accepted", "rejected", "fills", "exits")
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(drive("tests.risk.limits_paths", run, breaches, "breaches", SHOWN))

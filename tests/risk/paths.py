@@ -8,17 +8,15 @@ not. The end is 1 if an invariant was violated; the line names the kinds.
 
 from __future__ import annotations
 
-import argparse
 import ctypes
-import json
 import sys
-import time
 from contextlib import closing
 from typing import Any
 
 from risk.recovery import check_positions
 from shm.records import MARKET_EVENT, SIGNAL
 from tests.risk.desk import Desk, jit_kernels
+from tests.risk.drivers import drive
 from tests.risk.path_kernels import RUN, path_run
 from tests.risk.path_venue import ROW_COUNT, SIM
 
@@ -74,22 +72,5 @@ def violations(found: dict[str, Any]) -> dict[str, int]:
     return {name: found[name] for name in names if found[name]}
 
 
-def main() -> int:
-    parser = argparse.ArgumentParser(prog="python -m tests.risk.paths")
-    parser.add_argument("--count", type=int, default=1_000_000)
-    parser.add_argument("--seed", type=int, default=1)
-    arguments = parser.parse_args()
-    started = time.monotonic()
-    found = run(arguments.count, arguments.seed)
-    took = time.monotonic() - started
-    print(json.dumps(found))
-    wrong = violations(found)
-    print(
-        f"paths={found['paths']} steps={found['steps']} seconds={took:.1f} "
-        f"seed={arguments.seed} hash={found['hash']} violations={wrong or 'none'}"
-    )
-    return 1 if wrong else 0
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(drive("tests.risk.paths", run, violations, "violations", ("paths", "steps")))

@@ -12,7 +12,7 @@ from __future__ import annotations
 import json
 import random
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from types import FrameType
 from typing import Any
 
@@ -56,21 +56,28 @@ class RandomKiller:
             sys.settrace(None)
 
 
-def main() -> int:
-    """Tell some stories; print how often they were cut, as JSON."""
+def cut_stories(kinds: Sequence[Any], seeds: int, tell: Callable[[Any, Any], Any]) -> int:
+    """Tell stories with looks that end at random lines; print how often they did, as JSON.
+
+    Args:
+        kinds: each takes kernels and a seed, and has a `desk`.
+        seeds: stories of each kind, unless the command line says how many.
+        tell: takes a story and the way to look.
+    """
     crashes = taken_back = 0
-    for seed in range(int(sys.argv[1]) if len(sys.argv) > 1 else 4):
-        story = Story(jit_kernels(), seed)
-        killer = RandomKiller(story, seed)
-        try:
-            story.run(STEPS, killer.look)
-        finally:
-            story.desk.close()
-        crashes += killer.crashes
-        taken_back += killer.taken_back
+    for seed in range(int(sys.argv[1]) if len(sys.argv) > 1 else seeds):
+        for kind in kinds:
+            story = kind(jit_kernels(), seed)
+            killer = RandomKiller(story, seed)
+            try:
+                tell(story, killer.look)
+            finally:
+                story.desk.close()
+            crashes += killer.crashes
+            taken_back += killer.taken_back
     print(json.dumps({"crashes": crashes, "taken_back": taken_back}))
     return 0
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(cut_stories([Story], 4, lambda story, look: story.run(STEPS, look)))

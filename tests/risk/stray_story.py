@@ -8,7 +8,6 @@ Then they turn up and end in any order. Uncompiled, a trace ends looks at random
 
 from __future__ import annotations
 
-import json
 import random
 import sys
 from collections.abc import Callable
@@ -16,8 +15,8 @@ from typing import Any
 
 from shm.records import OrderAction, OrderStatus
 from tests.naive.risk_strays import Side
-from tests.risk.desk import Desk, jit_kernels
-from tests.risk.quote_cuts import RandomKiller
+from tests.risk.desk import Desk
+from tests.risk.quote_cuts import cut_stories
 from tests.risk.quote_desk import ASK, BID, QuoteDesk
 
 COUNT = 6
@@ -121,22 +120,5 @@ def tell(story: Any, look: Look) -> int:
     return most
 
 
-def main() -> int:
-    """Tell some stories; print how often they were cut, as JSON."""
-    crashes = taken_back = 0
-    for seed in range(int(sys.argv[1]) if len(sys.argv) > 1 else 20):
-        for kind in (QuoteSide, Stops):
-            story = kind(jit_kernels(), seed)
-            killer: Any = RandomKiller(story, seed)
-            try:
-                tell(story, killer.look)
-            finally:
-                story.desk.close()
-            crashes += killer.crashes
-            taken_back += killer.taken_back
-    print(json.dumps({"crashes": crashes, "taken_back": taken_back}))
-    return 0
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(cut_stories([QuoteSide, Stops], 20, tell))

@@ -12,15 +12,6 @@ from shm.records import OrderAction, OrderReason, OrderStatus
 MS = 1_000_000
 
 
-@pytest.fixture
-def guarded(make_desk):
-    return make_desk(
-        trading__base_position_usd=1000.0,
-        risk__max_order_notional_usd=5000.0,
-        risk__venue_stop=True,
-    )
-
-
 def test_the_time_without_a_stop_goes_on_while_risk_is_dead(guarded):
     """A fill counts from its report on, read or not, and a move from its cancel on."""
     entry = guarded.enter()

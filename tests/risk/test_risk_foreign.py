@@ -3,12 +3,7 @@
 from __future__ import annotations
 
 import itertools
-import json
-import os
 import random
-import subprocess
-import sys
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -16,9 +11,9 @@ import pytest
 from shm.records import REPORT, OrderFlag, OrderReason, OrderStatus
 from shm.tables import Distrust, PositionOwner, PositionState
 from tests.naive.risk_foreign import Holding
+from tests.uncompiled import run_uncompiled
 
 PRICE = 450_000
-ROOT = Path(__file__).resolve().parent.parent.parent
 
 
 @pytest.fixture
@@ -270,11 +265,7 @@ def test_random_fills_against_the_twin(desk_of, seed):
 
 def test_a_crash_at_any_line_books_a_fill_once():
     """Uncompiled, in a process of its own: see foreign_cuts.py."""
-    command = [sys.executable, "-m", "tests.risk.foreign_cuts", "3"]
-    environment = os.environ | {"NUMBA_DISABLE_JIT": "1"}
-    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
-    found = json.loads(done.stdout)
+    found = run_uncompiled("tests.risk.foreign_cuts", "3")
     assert found["wrong"] == []
     assert found["cuts"] > 100
     assert [row["quantity_lot"] for row in found["end"]["rows"]] == [5, 5, -3, 0]

@@ -7,14 +7,11 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
-import sys
-from pathlib import Path
 
 from shm.compiled import interpreted
 from tests.risk.limits_paths import NEVER_REACHED, breaches, run
+from tests.uncompiled import run_the_other_way
 
-ROOT = Path(__file__).resolve().parent.parent.parent
 COUNT = int(os.environ.get("LIMITS_COUNT", "300" if interpreted() else "30000"))
 FEW = 150
 
@@ -33,12 +30,5 @@ def test_no_limit_is_breached_by_what_passes():
 
 def test_compiled_and_uncompiled_signals_are_judged_alike():
     here = run(FEW, seed=3)
-    done = subprocess.run(
-        [sys.executable, "-m", "tests.risk.limits_paths", "--count", str(FEW), "--seed", "3"],
-        cwd=ROOT,
-        env=os.environ | {"NUMBA_DISABLE_JIT": "0" if interpreted() else "1"},
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    assert json.loads(done.stdout.splitlines()[0]) == here
+    there = run_the_other_way("tests.risk.limits_paths", "--count", str(FEW), "--seed", "3")
+    assert there == here

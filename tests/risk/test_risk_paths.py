@@ -7,14 +7,11 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
-import sys
-from pathlib import Path
 
 from shm.compiled import interpreted
 from tests.risk.paths import run, violations
+from tests.uncompiled import run_the_other_way
 
-ROOT = Path(__file__).resolve().parent.parent.parent
 COUNT = int(os.environ.get("PATHS_COUNT", "40" if interpreted() else "4000"))
 FEW = 60
 
@@ -33,13 +30,5 @@ def test_no_path_breaks_an_invariant():
 
 def test_compiled_and_uncompiled_paths_are_the_same():
     here = run(FEW, seed=3)
-    done = subprocess.run(
-        [sys.executable, "-m", "tests.risk.paths", "--count", str(FEW), "--seed", "3"],
-        cwd=ROOT,
-        env=os.environ | {"NUMBA_DISABLE_JIT": "0" if interpreted() else "1"},
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    there = json.loads(done.stdout.splitlines()[0])
+    there = run_the_other_way("tests.risk.paths", "--count", str(FEW), "--seed", "3")
     assert there == here

@@ -17,15 +17,6 @@ MS = 1_000_000
 OFFSET = 224  # 0.05 % of the stop of a long from 450000, rounded down
 
 
-@pytest.fixture
-def guarded(make_desk):
-    return make_desk(
-        trading__base_position_usd=1000.0,
-        risk__max_order_notional_usd=5000.0,
-        risk__venue_stop=True,
-    )
-
-
 def opened(desk, side: int = 1):
     """Open a position whose stop rests; return (entry, stop)."""
     entry = desk.open(side)

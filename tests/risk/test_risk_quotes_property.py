@@ -2,17 +2,11 @@
 
 from __future__ import annotations
 
-import json
-import os
-import subprocess
-import sys
-from pathlib import Path
-
 import pytest
 
 from tests.risk.quote_story import Story
+from tests.uncompiled import run_uncompiled
 
-ROOT = Path(__file__).resolve().parent.parent.parent
 STEPS = 400
 
 
@@ -30,14 +24,5 @@ def test_random_stories_keep_the_invariants(kernels, seed: int) -> None:
 
 def test_a_crash_at_any_line_leaves_the_invariants() -> None:
     """Uncompiled, in a process of its own: a trace ends looks at random lines."""
-    done = subprocess.run(
-        [sys.executable, "-m", "tests.risk.quote_cuts", "4"],
-        cwd=ROOT,
-        env=os.environ | {"NUMBA_DISABLE_JIT": "1"},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    found = json.loads(done.stdout)
+    found = run_uncompiled("tests.risk.quote_cuts", "4")
     assert found["crashes"] > 300 and found["taken_back"] > 20

@@ -2,12 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import os
-import subprocess
-import sys
-from pathlib import Path
-
 import pytest
 
 from risk.agent import CHANGE_TAKEN_BACK, POSITIONS_SHIFT, PUBLICATION_COMPLETED
@@ -16,24 +10,15 @@ from shm.records import OrderStatus
 from shm.ring_layout import RING
 from shm.tables import PositionState
 from tests.risk.cuts import Killer, tell
+from tests.uncompiled import run_uncompiled
 
-ROOT = Path(__file__).resolve().parent.parent.parent
 SECOND = 1_000_000_000
 
 
 @pytest.fixture(scope="module")
 def uncompiled() -> dict:
     """Run the cuts in a process whose kernels are plain Python."""
-    done = subprocess.run(
-        [sys.executable, "-m", "tests.risk.cuts", "6"],
-        cwd=ROOT,
-        env=os.environ | {"NUMBA_DISABLE_JIT": "1"},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    return json.loads(done.stdout)
+    return run_uncompiled("tests.risk.cuts", "6")
 
 
 def test_a_crash_at_every_sixth_line_leaves_no_trace(uncompiled):

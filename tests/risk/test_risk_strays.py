@@ -2,18 +2,11 @@
 
 from __future__ import annotations
 
-import json
-import os
-import subprocess
-import sys
-from pathlib import Path
-
 import pytest
 
 from shm.records import OrderAction, OrderStatus
 from tests.risk.stray_story import COUNT, QuoteSide, Stops, tell
-
-ROOT = Path(__file__).resolve().parent.parent.parent
+from tests.uncompiled import run_uncompiled
 
 
 @pytest.mark.parametrize("kind", [QuoteSide, Stops])
@@ -54,14 +47,5 @@ def test_strays_of_one_side_are_not_those_of_the_other(quote_desk) -> None:
 
 def test_a_crash_at_any_line_forgets_none() -> None:
     """Uncompiled, in a process of its own: see stray_story.py."""
-    done = subprocess.run(
-        [sys.executable, "-m", "tests.risk.stray_story", "12"],
-        cwd=ROOT,
-        env=os.environ | {"NUMBA_DISABLE_JIT": "1"},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    found = json.loads(done.stdout)
+    found = run_uncompiled("tests.risk.stray_story", "12")
     assert found["crashes"] > 30 and found["taken_back"] > 3
