@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import pytest
 
 from runtime import kernels
 from shm.topology import SharedMemory
 from tests.system.hand import Hand
+from tests.system.own_venue import KEY, SECRET, OwnVenue
 from tests.system.pipeline import Pipeline
 
 
@@ -19,7 +21,30 @@ def built_kernels() -> None:
 
 
 @pytest.fixture
-def start() -> Iterator[Callable[..., Pipeline]]:
+def make_venue(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., OwnVenue]]:
+    """Make exchanges of the test's own, whose keys are in the environment."""
+    made: list[OwnVenue] = []
+
+    def make(*options: str, **more: Any) -> OwnVenue:
+        monkeypatch.setenv("BINANCE_TESTNET_API_KEY", KEY)
+        monkeypatch.setenv("BINANCE_TESTNET_API_SECRET", SECRET)
+        made.append(OwnVenue(*options, **more))
+        return made[-1]
+
+    yield make
+    for venue in made:
+        venue.close()
+
+
+@pytest.fixture
+def venue(make_venue: Callable[..., OwnVenue], request: pytest.FixtureRequest) -> OwnVenue:
+    """An exchange with the options that the test's file names as VENUE_OPTIONS."""
+    return make_venue(*getattr(request.module, "VENUE_OPTIONS", ()))
+
+
+@pytest.fixture
+def start(make_venue: Callable[..., OwnVenue]) -> Iterator[Callable[..., Pipeline]]:
+    """Start pipelines; they end before the exchanges that they trade on."""
     started: list[Pipeline] = []
 
     def make(*arguments, **options) -> Pipeline:

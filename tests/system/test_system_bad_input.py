@@ -6,7 +6,6 @@ to the engine, and a depth update that it drops costs the book; what it can read
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +15,7 @@ from engine.book_layout import BOOK, BOOK_VALID
 from engine.reasons import Refusal
 from engine.state import SYMBOL_STATE, book_address, symbol_state_address
 from shm.topology import SharedMemory
-from tests.system.own_venue import KEY, SECRET, OwnVenue
+from tests.system.own_venue import OwnVenue
 from tests.system.pipeline import Pipeline, wait_until
 
 pytestmark = pytest.mark.system
@@ -42,15 +41,6 @@ UNREADABLE: list[dict[str, Any]] = [
     for stream in (TRADE, BEST, DEPTH)
 ] + [{"name": "malformed", "shape": "truncated", "stream": stream} for stream in (TRADE, DEPTH)]
 CASES = READ + [(fault, "refused_dropped", Refusal.DROPPED) for fault in UNREADABLE]
-
-
-@pytest.fixture
-def venue(monkeypatch) -> Iterator[OwnVenue]:
-    monkeypatch.setenv("BINANCE_TESTNET_API_KEY", KEY)
-    monkeypatch.setenv("BINANCE_TESTNET_API_SECRET", SECRET)
-    made = OwnVenue()
-    yield made
-    made.close()
 
 
 class Symbol:

@@ -16,26 +16,18 @@ import pytest
 from executor.venue import CODE_STALE
 from shm.tables import PositionState
 from tests.system.hand import PATIENT, SILENT_ENGINE, Hand, best_prices, refusals, waiting
-from tests.system.own_venue import KEY, SECRET, OwnVenue
+from tests.system.own_venue import OwnVenue
 from tests.system.pipeline import wait_until
 from tests.system.risk_kills import FAR, TRADING
 from tests.system.test_system_stops import end
 
 pytestmark = pytest.mark.system
+VENUE_OPTIONS = FAR
 # The age at which a signal, and an order, is too old; how long a stage is frozen for it.
 OLD_MS = 300
 AWAY_S = 0.5
 # A look of risk takes so many market events; where more wait, the price is what is too old.
 TRIES = 30
-
-
-@pytest.fixture
-def venue(monkeypatch) -> Iterator[OwnVenue]:
-    monkeypatch.setenv("BINANCE_TESTNET_API_KEY", KEY)
-    monkeypatch.setenv("BINANCE_TESTNET_API_SECRET", SECRET)
-    made = OwnVenue(*FAR)
-    yield made
-    made.close()
 
 
 @contextmanager

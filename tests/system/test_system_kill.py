@@ -7,7 +7,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -25,15 +25,6 @@ BUSY = (
     "scalping.order_flow_hold_max_s=3",
     "supervisor.kill_takeover_ms=700",
 )
-
-
-@pytest.fixture
-def venue(monkeypatch) -> Iterator[OwnVenue]:
-    monkeypatch.setenv("BINANCE_TESTNET_API_KEY", KEY)
-    monkeypatch.setenv("BINANCE_TESTNET_API_SECRET", SECRET)
-    made = OwnVenue()
-    yield made
-    made.close()
 
 
 def command(pipeline: Pipeline, *words: str) -> subprocess.CompletedProcess[str]:

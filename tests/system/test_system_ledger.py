@@ -10,7 +10,6 @@ import sqlite3
 import subprocess
 import sys
 from collections import Counter
-from collections.abc import Iterator
 from decimal import Decimal
 from pathlib import Path
 
@@ -19,11 +18,12 @@ import pytest
 from runtime.trade_table import open_reader
 from shm import segments
 from shm.tables import STAGES, HaltReason, ProcessState
-from tests.system.own_venue import KEY, SECRET, OwnVenue
+from tests.system.own_venue import OwnVenue
 from tests.system.pipeline import ROOT, wait_until
 from tests.system.test_system_pipeline import BUSY
 
 pytestmark = pytest.mark.system
+VENUE_OPTIONS = ("--funding-interval-s", "2")
 # Every trade pays its fees, so losses follow one another: that pauses no entries here.
 FREQUENT = (
     *BUSY,
@@ -33,15 +33,6 @@ FREQUENT = (
     "position_sizing.correlation_limit=1",
 )
 E8 = 10**8
-
-
-@pytest.fixture
-def venue(monkeypatch: pytest.MonkeyPatch) -> Iterator[OwnVenue]:
-    monkeypatch.setenv("BINANCE_TESTNET_API_KEY", KEY)
-    monkeypatch.setenv("BINANCE_TESTNET_API_SECRET", SECRET)
-    made = OwnVenue("--funding-interval-s", "2")
-    yield made
-    made.close()
 
 
 def e8(text: str) -> int:

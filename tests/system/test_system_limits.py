@@ -10,7 +10,6 @@ import math
 import os
 import signal
 import time
-from collections.abc import Iterator
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -21,11 +20,10 @@ from risk.state import GuardState
 from shm.records import OrderFlag, OrderStatus
 from shm.tables import PositionState, ProcessState
 from tests.system.hand import PATIENT, SILENT_ENGINE, order_rows, refusals, waiting
-from tests.system.own_venue import KEY, SECRET, OwnVenue
-from tests.system.pipeline import Pipeline, wait_until
+from tests.system.pipeline import wait_until
 from tests.system.risk_kills import TRADING, guard
 from tests.system.test_system_kill import command
-from tests.system.test_system_pipeline import check_books
+from tests.system.test_system_stops import end
 
 pytestmark = pytest.mark.system
 MANY = "BTCUSDT,ETHUSDT,BNBUSDT,SOLUSDT,XRPUSDT,DOGEUSDT,ADAUSDT,LTCUSDT,LINKUSDT,AVAXUSDT"
@@ -38,31 +36,6 @@ EASY = (
     "scalping.momentum_hold_min_s=0",
 )
 EXIT = int(OrderFlag.EXIT)
-
-
-@pytest.fixture
-def make_venue(monkeypatch) -> Iterator[Any]:
-    monkeypatch.setenv("BINANCE_TESTNET_API_KEY", KEY)
-    monkeypatch.setenv("BINANCE_TESTNET_API_SECRET", SECRET)
-    made: list[OwnVenue] = []
-
-    def make(*options: str, **more: Any) -> OwnVenue:
-        made.append(OwnVenue(*options, **more))
-        return made[-1]
-
-    yield make
-    for venue in made:
-        venue.close()
-
-
-def end(pipeline: Pipeline, memory: Any, venue: OwnVenue) -> dict[str, Any]:
-    """Stop the run and check that both sides agree on nothing being left."""
-    memory.close()
-    pipeline.interrupt()
-    assert pipeline.process.returncode == 0, pipeline.explain()
-    summary = check_books(pipeline)
-    assert venue.positions() == {} and venue.stops() == [] and venue.orders() == []
-    return summary
 
 
 def is_protected(memory: Any, symbol: int) -> bool:

@@ -6,11 +6,11 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Iterator
 from decimal import Decimal
 from functools import partial
 from itertools import cycle, pairwise
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -19,7 +19,7 @@ from shm.records import OrderFlag, OrderReason, OrderStatus
 from shm.segments import process_start_time
 from shm.tables import ORDER_ROW, PositionState, ProcessState
 from tests.system.hand import PATIENT, SILENT_ENGINE, Hand, order_rows, waiting
-from tests.system.own_venue import KEY, SECRET, OwnVenue
+from tests.system.own_venue import OwnVenue
 from tests.system.pipeline import wait_until
 from tests.system.risk_kills import (
     FAR,
@@ -38,6 +38,7 @@ from tests.system.test_system_pipeline import check_books
 from tests.system.venue_gaps import venue_gaps
 
 pytestmark = pytest.mark.system
+VENUE_OPTIONS = FAR
 KILLS = 10
 ETH = SYMBOLS.index("ETHUSDT")
 # The stop is so near that the market reaches it soon.
@@ -57,15 +58,6 @@ LASTING = (
     ),
 )
 NEAR = ("risk.stop_loss_pct=0.0001", "risk.venue_stop_offset_pct=0.0", "risk.take_profit_pct=0.05")
-
-
-@pytest.fixture
-def venue(monkeypatch) -> Iterator[OwnVenue]:
-    monkeypatch.setenv("BINANCE_TESTNET_API_KEY", KEY)
-    monkeypatch.setenv("BINANCE_TESTNET_API_SECRET", SECRET)
-    made = OwnVenue(*FAR)
-    yield made
-    made.close()
 
 
 def resting(memory) -> list[int]:
@@ -141,13 +133,14 @@ def kill_until_triggered(memory, venue: OwnVenue, hand: Hand) -> tuple[int, list
     raise AssertionError("the market never reached a stop")
 
 
-def end(pipeline, memory, venue: OwnVenue) -> None:
-    """Stop the run and check that both sides agree on nothing being left."""
+def end(pipeline, memory, venue: OwnVenue) -> dict[str, Any]:
+    """Stop the run and check that both sides agree on nothing being left; return the summary."""
     memory.close()
     pipeline.interrupt()
     assert pipeline.process.returncode == 0, pipeline.explain()
-    check_books(pipeline)
-    assert venue.positions() == {} and venue.stops() == [], pipeline.explain()
+    summary = check_books(pipeline)
+    assert venue.positions() == {} and venue.stops() == venue.orders() == [], pipeline.explain()
+    return summary
 
 
 def test_a_stop_rests_for_each_position_and_goes_with_it(tmp_path: Path, venue, start):
