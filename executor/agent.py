@@ -122,7 +122,8 @@ class Agent:
         else:
             self._slice_ns = min(self._slice_ns, DEAF_WAIT_NS)
         bell = DOORBELL.at(context.memory.doorbell("executor"))
-        assert bell.event_fd == context.event_fd, f"bells: {bell.event_fd} {context.event_fd}"
+        told = f"doorbell and context differ: {bell.event_fd} {context.event_fd}"
+        assert bell.event_fd == context.event_fd, told
 
     def _make_parts(self) -> None:
         context, settings = self._context, self._context.settings
