@@ -206,11 +206,11 @@ class Scenario:
             self.algo_ids.append((placed.algo_id, ["NEW", "CANCELED"]))
 
     async def algo_trigger(self) -> None:
-        price, quantity = self.touch.sweep(15)
+        price = self.touch.bid(15)
         placed = await self.rest("new_algo_order", **self.conditional(price))
         for _ in range(5):
             sweep = {"symbol": SYMBOL, "side": "SELL", "type": "LIMIT", "time_in_force": "IOC"}
-            size = {"quantity": float(quantity), "price": float(price)}
+            size = {"quantity": float(self.touch.sweep(price)), "price": float(price)}
             self.lives[(await self.rest("new_order", **sweep, **size)).order_id] = SWEPT
             await asyncio.sleep(0.3)
             asked = await self.rest("query_algo_order", algo_id=placed.algo_id)

@@ -224,12 +224,12 @@ class Scenario:
             self.algo_ids.append((algo_id, ["NEW", "CANCELED"]))
 
     async def algo_trigger(self) -> None:
-        price, quantity = self.touch.sweep(15)
+        price = self.touch.bid(15)
         client = self.client
         placed = await client.futures_create_order(**self.conditional(price))
         sweep = {"symbol": SYMBOL, "side": "SELL", "type": "LIMIT", "timeInForce": "IOC"}
         for _ in range(5):
-            size = {"quantity": str(quantity), "price": str(price)}
+            size = {"quantity": str(self.touch.sweep(price)), "price": str(price)}
             swept = await client.futures_create_order(**sweep, **size)
             self.lives[swept["orderId"]] = SWEPT
             await asyncio.sleep(0.3)

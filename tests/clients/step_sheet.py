@@ -18,6 +18,7 @@ STEP_S_MAX = 60.0
 STOP_S_MAX = 5.0
 SYMBOL = "BTCUSDT"
 TICK = Decimal("0.10")
+LOT = Decimal("0.001")
 UPDATES = int(os.environ.get("JUDGE_UPDATES", "10000"))
 COMPARE_EVERY = max(1, UPDATES // 20)
 
@@ -113,7 +114,16 @@ class Touch:
         best = Decimal(self._truth.get("/fapi/v1/depth", symbol=SYMBOL, limit=5)["bids"][0][0])
         return (best * (1 - Decimal(share)) / TICK).to_integral_value() * TICK
 
-    def sweep(self, levels: int) -> tuple[Decimal, Decimal]:
-        """Return a bid some levels down and twice the quantity that rests above and on it."""
-        rows = self._truth.get("/fapi/v1/depth", symbol=SYMBOL, limit=50)["bids"][:levels]
-        return Decimal(rows[-1][0]), 2 * sum((Decimal(row[1]) for row in rows), Decimal(0))
+    def bid(self, level: int) -> Decimal:
+        """Return the bid that stands so many levels down, the best being the first."""
+        rows = self._truth.get("/fapi/v1/depth", symbol=SYMBOL, limit=50)["bids"]
+        return Decimal(rows[level - 1][0])
+
+    def sweep(self, price: Decimal) -> Decimal:
+        """Return twice the quantity that rests at or above a price, at least one lot.
+
+        It is read anew for every sweep: the market moves on, and may have left the price behind.
+        """
+        rows = self._truth.get("/fapi/v1/depth", symbol=SYMBOL, limit=1000)["bids"]
+        resting = sum((Decimal(row[1]) for row in rows if Decimal(row[0]) >= price), Decimal(0))
+        return max(2 * resting, LOT)
