@@ -9,13 +9,15 @@ that is not quiet.
 from __future__ import annotations
 
 from risk.guard import guard_address
+from risk.parameters import MARKET_READER
 from risk.positions import position_address, symbol_state_address
 from risk.state import CONTEXT, GUARD, PARAMETERS, SYMBOL_STATE
+from shm.atomics import load_relaxed
 from shm.compiled import kernel
 from shm.latch_table import LatchReason
 from shm.latches import other_latch_held, risk_latch_held
-from shm.records import OrderReason
-from shm.rings import peek
+from shm.records import MARKET_EVENT, OrderReason
+from shm.rings import EMPTY, LAPPED, head_address, peek, read_broadcast
 from shm.tables import CONTROL, POSITION
 from shm.views import view_of
 
@@ -25,6 +27,7 @@ parameters_at = view_of(PARAMETERS)
 position_at = view_of(POSITION)
 symbol_state_at = view_of(SYMBOL_STATE)
 guard_at = view_of(GUARD)
+event_at = view_of(MARKET_EVENT)
 
 NONE = int(OrderReason.NONE)
 FLATTEN = int(OrderReason.FLATTEN)
@@ -50,18 +53,36 @@ def _halt_reason(control: int, parameters: int) -> int:
 
 
 @kernel
+def _read_until(context: int, now_ns: int) -> int:
+    """Return up to when this stage knows the market: now, or when the oldest unread event came.
+
+    0 when records were overwritten: the next look takes that for what it is.
+    """
+    view = context_at(context)
+    place = load_relaxed(head_address(view.market, MARKET_READER))
+    state = read_broadcast(view.market, place, view.unread)
+    if state == EMPTY:
+        return now_ns
+    if state == LAPPED:
+        return 0
+    return min(now_ns, event_at(view.unread).origin_ns)
+
+
+@kernel
 def is_stale_price(context: int, symbol: int, now_ns: int) -> bool:
     """Return whether the price of a position is older than it may be while it is held.
 
     It is as old as the last event of the symbol at which its best prices were known: a quiet market
-    that still sends anything is not stale, one whose book was declared invalid is.
+    that still sends anything is not stale, one whose book was declared invalid is. While events
+    wait, as after this stage was away, the age ends where what has been read ends.
     """
     limit = parameters_at(context_at(context).parameters).stale_exit_ns
     if limit <= 0:
         return False
     row = position_at(position_address(context, symbol))
     fresh = symbol_state_at(symbol_state_address(context, symbol)).fresh_ns
-    return now_ns - max(fresh, row.opened_ns) > limit
+    known = max(fresh, row.opened_ns)
+    return now_ns - known > limit and _read_until(context, now_ns) - known > limit
 
 
 @kernel

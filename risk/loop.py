@@ -109,8 +109,9 @@ def _take_events(context: int) -> int:
         taken += 1
         if state == LAPPED:
             store_relaxed(head, rejoin(view.market, MARKET_READER))
-            forget_prices(context)
-            step_all_quotes(context, mono_ns())
+            now = mono_ns()
+            forget_prices(context, now)
+            step_all_quotes(context, now)
             count(view.counters, LAPS, 1)
             break
         take_event(context, view.event)

@@ -174,7 +174,8 @@ def wire(memory: SharedMemory, settings: Settings, wait_address: int) -> Wiring:
     parameters = parameters_of(settings)
     rows = [memory.symbol(index) for index in range(memory.control.symbol_count)]
     fill_quoted(parameters, settings, [read_symbol_name(row) for row in rows])
-    decision, check, event = DECISION.new(), ENTRY_CHECK.new(), MARKET_EVENT.new()
+    decision, check = DECISION.new(), ENTRY_CHECK.new()
+    event, unread = MARKET_EVENT.new(), MARKET_EVENT.new()
     context = CONTEXT.new()
     for name in ("market", "signals", "quotes", "orders", "reports"):
         setattr(context, name, memory.ring(name))
@@ -204,4 +205,5 @@ def wire(memory: SharedMemory, settings: Settings, wait_address: int) -> Wiring:
     context.decision = ctypes.addressof(decision)
     context.check = ctypes.addressof(check)
     context.event = ctypes.addressof(event)
-    return Wiring(context, parameters, (decision, check, event))
+    context.unread = ctypes.addressof(unread)
+    return Wiring(context, parameters, (decision, check, event, unread))

@@ -136,7 +136,7 @@ SYMBOL_STATE = Record(
         Field("retry_partial", "i64", "0 or 1", "risk", "only partial closes wait for retry_ns"),
         Field("foreign_trade_id", "i64", "id", "risk", "of the last fill that was nobody's order"),
         Field("doubt_order_id", "i64", "id", "risk", "an exit of unknown outcome beside another"),
-        Field("fresh_ns", "i64", "ns, monotonic", "risk", "last event at which best was valid"),
+        Field("fresh_ns", "i64", "ns, monotonic", "risk", "last event with best valid, or a lap"),
         Field("moved_venue_ns", "i64", "ns, venue clock", "risk", "of the stop's last move"),
         Field("imbalance", "f64", "-1..1", "risk", "smoothed, of the best quantities"),
         Field("imbalance_now", "f64", "-1..1", "risk", "at the last BEST"),
@@ -366,6 +366,7 @@ CONTEXT = Record(
             ("decision", "scratch DECISION"),
             ("check", "scratch ENTRY_CHECK"),
             ("event", "scratch market event"),
+            ("unread", "scratch: the oldest market event that waits"),
         )
     ],
 )

@@ -240,7 +240,12 @@ def watch_all(context: int, now_ns: int) -> int:
 
 
 @kernel
-def forget_prices(context: int) -> None:
-    """Trust no price until the next BEST of its symbol: records were lost. Bound: symbol_count."""
+def forget_prices(context: int, now_ns: int) -> None:
+    """Trust no price until the next BEST of its symbol: records were lost. Bound: symbol_count.
+
+    What was lost may have held good prices: their age counts from here.
+    """
     for symbol in range(control_at(context_at(context).control).symbol_count):
-        symbol_state_at(symbol_state_address(context, symbol)).best_valid = 0
+        state = symbol_state_at(symbol_state_address(context, symbol))
+        state.best_valid = 0
+        state.fresh_ns = max(state.fresh_ns, now_ns)

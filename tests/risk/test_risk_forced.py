@@ -78,6 +78,62 @@ def test_a_position_whose_price_is_too_old_is_closed(make_desk, limit_ms, closes
     assert [o.reason for o in desk.orders()] == ([OrderReason.STALE] if closes else [])
 
 
+def grow_old(desk, seconds):
+    """Let the position and its price be older than it may be."""
+    desk.position().opened_ns -= seconds * SECOND
+    desk.symbol_state().fresh_ns -= seconds * SECOND
+
+
+def test_after_an_absence_a_price_is_as_old_as_what_was_read(make_desk):
+    desk = make_desk(market_queue=1024, **BASE, risk__stale_exit_ms=15_000)
+    desk.open()
+    grow_old(desk, 20)
+    # More than one look takes: timers run between them, before the fresh price is read.
+    for _ in range(300):
+        desk.best(450_000, 450_001, symbol=1, age_ns=10 * SECOND)
+    desk.best(450_000, 450_001)
+    desk.recover()
+    desk.look(4)
+    assert desk.orders() == [] and desk.position().state == PositionState.OPEN
+    assert desk.symbol_state().fresh_ns == desk.symbol_state().seen_ns
+
+
+def test_events_of_another_symbol_that_wait_hide_no_old_price(make_desk):
+    desk = make_desk(**BASE, risk__stale_exit_ms=15_000)
+    desk.open()
+    grow_old(desk, 20)
+    desk.best(450_000, 450_001, symbol=1, age_ns=6 * SECOND)
+    desk.look()
+    assert desk.orders() == [], "what was read ends 14 s after the price"
+    (order,) = (desk.look(), desk.orders())[1]
+    assert order.reason == OrderReason.STALE
+
+
+def test_an_old_price_beside_unread_events_is_closed_without_reading_them_all(make_desk):
+    desk = make_desk(**BASE, risk__stale_exit_ms=15_000)
+    desk.open()
+    grow_old(desk, 20)
+    desk.best(450_000, 450_001, symbol=1, age_ns=4 * SECOND)
+    desk.look()
+    (order,) = desk.orders()
+    assert order.reason == OrderReason.STALE
+
+
+def test_after_a_lap_the_age_of_prices_counts_from_there(make_desk):
+    desk = make_desk(**BASE, risk__stale_exit_ms=15_000)
+    desk.open()
+    grow_old(desk, 20)
+    for _ in range(70):
+        desk.best(450_000, 450_001, symbol=1)
+    desk.look(2)
+    assert desk.count("laps") == 1
+    assert desk.orders() == [] and desk.symbol_state().best_valid == 0
+    grow_old(desk, 20)
+    desk.look()
+    (order,) = desk.orders()
+    assert order.reason == OrderReason.STALE
+
+
 def test_events_of_an_invalid_book_do_not_make_its_price_fresh(desk):
     desk.open()
     desk.event(EventKind.INVALID)
