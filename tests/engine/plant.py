@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 
 from config.settings import Settings
-from engine import loop
 from engine.parameters import configure
 from engine.restart import make_cold, request_book
 from engine.state import (
@@ -27,6 +26,7 @@ from shm.memory import copy_bytes
 from shm.records import MARKET_EVENT, REPORT, SIGNAL
 from shm.ring_layout import RING, SLOTS_OFFSET, format_ring, ring_size
 from shm.tables import BOOK_REQUEST
+from tests.compiled import exported
 from tests.naive.engine_bench import aligned
 
 RECORDS = {"market": MARKET_EVENT, "signals": SIGNAL, "reports": REPORT}
@@ -75,7 +75,7 @@ class Plant:
         engine.wait, engine.counters, engine.histogram = self.wait, self.counters, self.histogram
         engine.book_requests = self.requests
         configure(self.address, self._settings, self._settings.trading.symbols)
-        loop.engine_start(self.address, int(restarted))
+        exported().engine_start(self.address, int(restarted))
 
     def image(self) -> list[bytes]:
         """Return all that it consists of."""
@@ -104,7 +104,7 @@ class Plant:
 
     def look(self) -> None:
         """Look at the rings once: the deadline has passed."""
-        loop.engine_run(self.address, 1)
+        exported().engine_run(self.address, 1)
 
     def event_copied(self) -> int:
         """Return the sequence of the event copied last, its position + 1."""

@@ -11,7 +11,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from engine import book as kernels
-from engine import loop
 from engine.book_layout import (
     BOOK,
     BOOK_INVALID,
@@ -22,6 +21,7 @@ from engine.book_layout import (
 )
 from engine.book_window import CROSSED, LOSSY, SETTLED, recentre, settle
 from shm.records import EventFlag, EventKind
+from tests.compiled import exported
 from tests.naive import engine_recording as recording
 from tests.naive.engine_bench import Bench, aligned
 from tests.naive.engine_book import NaiveBook
@@ -79,7 +79,7 @@ def test_recording_equals_rebuild_after_every_100th_update(bench: Bench, name: s
     for index, (kind, flags, tick, lot) in enumerate(zip(*columns.values(), strict=True)):
         event = {"kind": kind, "flags": flags, "price_tick": tick, "quantity_lot": lot}
         if twin.take(event) and twin.updates % 100 == 0:
-            bench.run(loop.engine_process_many, events[done : index + 1])
+            bench.run(exported().engine_process_many, events[done : index + 1])
             done, compared = index + 1, compared + 1
             assert dumped(bench.book()) == twin.sides
             assert kernels.best_tick(bench.book(), 0) == twin.best(0)
@@ -189,29 +189,29 @@ def test_crossed_book_is_seen_and_one_sided_is_not_crossed() -> None:
 def test_snapshot_replaces_and_invalid_withdraws(bench: Bench) -> None:
     state = BOOK.at(bench.book())
     rows = [level(0, 0, 99, 5, LAST)]
-    bench.run(loop.engine_process_many, as_events(rows))
+    bench.run(exported().engine_process_many, as_events(rows))
     assert state.state == BOOK_INVALID
     assert dumped(bench.book()) == ({}, {})
-    bench.run(loop.engine_process_many, as_events(snapshot(1, {99: 5, 98: 4}, {101: 3})))
+    bench.run(exported().engine_process_many, as_events(snapshot(1, {99: 5, 98: 4}, {101: 3})))
     assert state.state == BOOK_VALID
     assert dumped(bench.book()) == ({99: 5, 98: 4}, {101: 3})
     again = [level(2, 0, 97, 1, LAST), *snapshot(3, {95: 1}, {96: 2})]
-    bench.run(loop.engine_process_many, as_events(again))
+    bench.run(exported().engine_process_many, as_events(again))
     assert dumped(bench.book()) == ({95: 1}, {96: 2})
-    bench.run(loop.engine_process_many, as_events([row(EventKind.INVALID, 4)]))
+    bench.run(exported().engine_process_many, as_events([row(EventKind.INVALID, 4)]))
     assert state.state == BOOK_INVALID
     assert bench.counter("invalidations") == 1
     unbegun = row(EventKind.SNAPSHOT_END, 5, 0, int(EventFlag.LAST))
-    bench.run(loop.engine_process_many, as_events([unbegun]))
+    bench.run(exported().engine_process_many, as_events([unbegun]))
     assert state.state == BOOK_INVALID
 
 
 def test_crossed_twice_is_withdrawn_and_asked_for(bench: Bench) -> None:
     rows = [*snapshot(0, {99: 5}, {101: 3}), level(1, 0, 102, 5, LAST), level(2, 0, 98, 5, LAST)]
-    bench.run(loop.engine_process_many, as_events(rows[:-1]))
+    bench.run(exported().engine_process_many, as_events(rows[:-1]))
     assert (bench.counter("crossed"), bench.wanted(0)) == (1, 0)
     assert BOOK.at(bench.book()).state == BOOK_VALID
-    bench.run(loop.engine_process_many, as_events(rows[-1:]))
+    bench.run(exported().engine_process_many, as_events(rows[-1:]))
     assert (bench.counter("crossed"), bench.wanted(0)) == (2, 1)
     assert BOOK.at(bench.book()).state == BOOK_INVALID
 
@@ -219,6 +219,6 @@ def test_crossed_twice_is_withdrawn_and_asked_for(bench: Bench) -> None:
 @pytest.mark.parametrize("tick,lot", [(0, 1), (-5, 1), (1 << 41, 1), (99, -1), (99, 1 << 50)])
 def test_impossible_level_withdraws_the_book(bench: Bench, tick: int, lot: int) -> None:
     rows = [*snapshot(0, {99: 5}, {101: 3}), level(1, 0, tick, lot, LAST)]
-    bench.run(loop.engine_process_many, as_events(rows))
+    bench.run(exported().engine_process_many, as_events(rows))
     assert BOOK.at(bench.book()).state == BOOK_INVALID
     assert (bench.counter("refused"), bench.wanted(0)) == (1, 1)

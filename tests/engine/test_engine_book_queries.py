@@ -17,10 +17,10 @@ from hypothesis import strategies as st
 
 from engine import book as kernels
 from engine import book_queries as queries
-from engine import loop
 from engine.book_layout import BOOK, BOOK_MEASURES, WINDOW
 from engine.book_window import recentre
 from runtime import kernels as kernel_library
+from tests.compiled import exported
 from tests.naive import engine_book_queries as naive
 from tests.naive import engine_recording as recording
 from tests.naive.engine_bench import Bench, aligned
@@ -95,7 +95,7 @@ def test_recording(bench: Bench, name: str) -> None:
     for index, (kind, flags, tick, lot) in enumerate(zip(*columns.values(), strict=True)):
         event = {"kind": kind, "flags": flags, "price_tick": tick, "quantity_lot": lot}
         if twin.take(event) and twin.updates % 150 == 0:
-            bench.run(loop.engine_process_many, events[done : index + 1])
+            bench.run(exported().engine_process_many, events[done : index + 1])
             done, compared = index + 1, compared + 1
             bid, ask = twin.best(0), twin.best(1)
             places = (bid - rng.randint(-5, 3_000), ask + rng.randint(-5, 30_000))

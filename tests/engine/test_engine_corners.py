@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from config.loader import load
-from engine import loop
 from engine.state import FLOW_LEVELS_MAX
 from shm.records import EventKind, Factor
+from tests.compiled import exported
 from tests.naive.engine_bench import Bench
 from tests.naive.engine_recording import Row, as_events
 from tests.naive.engine_stream import LAST, best, level, market, row, snapshot, trade
@@ -21,7 +21,7 @@ DEEP = load(env_file=None, environ={}, overrides=["signals.flow_levels=3"])
 
 def after(rows: list[Row], bench: Bench | None = None) -> Bench:
     bench = bench or Bench(SETTINGS, 1)
-    bench.run(loop.engine_process_many, as_events(rows))
+    bench.run(exported().engine_process_many, as_events(rows))
     return bench
 
 
@@ -159,11 +159,11 @@ def test_a_new_snapshot_and_a_withdrawn_book_are_not_compared_with_what_was() ->
 
 def test_one_level_leaves_the_depth_flow_alone_and_ten_is_the_most() -> None:
     bench = Bench(SETTINGS, 1)
-    bench.run(loop.engine_process_many, market(5, 1_000, 1))
+    bench.run(exported().engine_process_many, market(5, 1_000, 1))
     assert bench.state().flow_updates == bench.state().flow_known == 0
     bench = Bench(load(env_file=None, environ={}, overrides=["signals.flow_levels=10"]), 1)
     assert bench.parameters.flow_levels == FLOW_LEVELS_MAX == 10
-    bench.run(loop.engine_process_many, market(5, 1_000, 1))
+    bench.run(exported().engine_process_many, market(5, 1_000, 1))
     assert bench.state().flow_updates > 50
     assert np.all(np.isfinite(list(bench.state().flow_lot)))
 
@@ -173,16 +173,16 @@ def test_scores_that_stand_are_those_that_a_fresh_look_gives() -> None:
     events = market(9, 700, 1)
     step = Bench(SETTINGS, 1)
     for index in range(len(events)):
-        step.run(loop.engine_process_many, events[index : index + 1])
+        step.run(exported().engine_process_many, events[index : index + 1])
     whole = Bench(SETTINGS, 1)
-    whole.run(loop.engine_process_many, events)
+    whole.run(exported().engine_process_many, events)
     again = whole.state().scored_ms, whole.state().scored_trades
     assert again == (whole.state().clock_ms, whole.state().trade_count)
     before = (list(whole.state().scores), whole.state().known)
     whole.state().scored_ms = 0  # the price scores are computed anew with the next event
     same = as_events([best(0, 1, 1, 2, 1)])
     for bench in (whole, step):
-        bench.run(loop.engine_process_many, same)
+        bench.run(exported().engine_process_many, same)
     assert whole.state().known == step.state().known
     assert list(whole.state().scores) == list(step.state().scores)
     assert before[1] == whole.state().known

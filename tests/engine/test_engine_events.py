@@ -11,12 +11,12 @@ import pytest
 
 from config.loader import load
 from config.settings import Settings
-from engine import loop
 from engine.book import quantity_at
 from engine.state import PARAMETERS_OFFSET, thresholds_address
 from engine.strategies.registry import ENTRIES
 from engine.validation import combine, is_confirmed, is_cooling_down
 from shm.records import EventKind, Factor, Strategy
+from tests.compiled import exported
 from tests.naive import engine_recording as recording
 from tests.naive.engine_bench import Bench
 from tests.naive.engine_recording import as_events
@@ -53,8 +53,8 @@ REFUSED = {
 
 @pytest.mark.parametrize("name", REFUSED)
 def test_refused(bench: Bench, name: str) -> None:
-    bench.run(loop.engine_process_many, as_events([trade(0, 100), best(0, 99, 1, 100, 1)]))
-    bench.run(loop.engine_process_many, as_events([REFUSED[name]]))
+    bench.run(exported().engine_process_many, as_events([trade(0, 100), best(0, 99, 1, 100, 1)]))
+    bench.run(exported().engine_process_many, as_events([REFUSED[name]]))
     assert bench.counter("refused") == 1
     assert bench.state().trade_count == 1
     if "best" in name:
@@ -62,28 +62,28 @@ def test_refused(bench: Bench, name: str) -> None:
 
 
 def test_late_events_are_taken_at_the_clock_and_far_ones_refused(bench: Bench) -> None:
-    bench.run(loop.engine_process_many, as_events([trade(60_000, 100), trade(59_990, 101)]))
+    bench.run(exported().engine_process_many, as_events([trade(60_000, 100), trade(59_990, 101)]))
     state = bench.state()
     assert (state.clock_ms, state.late_count) == (START_MS + 60_000, 1)
     far = as_events([trade(1_000, 90)] * 15)
-    bench.run(loop.engine_process_many, far)
+    bench.run(exported().engine_process_many, far)
     assert (bench.counter("refused"), state.trade_count) == (15, 2)
-    bench.run(loop.engine_process_many, as_events([trade(1_000, 90), trade(1_001, 91)]))
+    bench.run(exported().engine_process_many, as_events([trade(1_000, 90), trade(1_001, 91)]))
     assert (state.clock_ms, state.trade_count) == (START_MS + 1_001, 2)
     assert bench.counter("refused") == 15, "a clock that went back is followed, from cold"
 
 
 def test_one_event_far_ahead_does_not_stop_the_symbol(bench: Bench) -> None:
     rows = [trade(n, 100) for n in range(5)] + [trade(86_400_000, 100)]
-    bench.run(loop.engine_process_many, as_events(rows))
-    bench.run(loop.engine_process_many, as_events([trade(10 + n, 100) for n in range(40)]))
+    bench.run(exported().engine_process_many, as_events(rows))
+    bench.run(exported().engine_process_many, as_events([trade(10 + n, 100) for n in range(40)]))
     assert bench.state().clock_ms == START_MS + 49
     assert bench.counter("refused") == 15
 
 
 def test_levels_count_whatever_their_time(bench: Bench) -> None:
     rows = [*snapshot(0, {99: 5}, {101: 3}), trade(600_000, 100), level(1, 0, 98, 5, LAST)]
-    bench.run(loop.engine_process_many, as_events(rows))
+    bench.run(exported().engine_process_many, as_events(rows))
     assert bench.counter("refused") == 1
     assert bench.state().bid_liquidity_lot == 5.0
     assert quantity_at(bench.book(), 0, 98) == 5
@@ -91,7 +91,7 @@ def test_levels_count_whatever_their_time(bench: Bench) -> None:
 
 def test_silent_until_warm_and_without_a_book() -> None:
     events = market(11, 6_000)
-    found = Bench(EAGER).run(loop.engine_process_many, events)
+    found = Bench(EAGER).run(exported().engine_process_many, events)
     assert len(found) > 5
     for symbol in range(2):
         own = events[events["symbol"] == symbol]
@@ -99,14 +99,14 @@ def test_silent_until_warm_and_without_a_book() -> None:
         ends = (own["kind"] <= 2) | ((own["kind"] == 3) & (own["flags"] & LAST != 0))
         assert np.count_nonzero(ends & (own["venue_ns"] <= first)) >= 20
     no_book = events[(events["kind"] != int(EventKind.SNAPSHOT_BEGIN))]
-    assert len(Bench(EAGER).run(loop.engine_process_many, no_book)) == 0
+    assert len(Bench(EAGER).run(exported().engine_process_many, no_book)) == 0
     cold = configured("signals.warmup_events=100000")
-    assert len(Bench(cold).run(loop.engine_process_many, events)) == 0
+    assert len(Bench(cold).run(exported().engine_process_many, events)) == 0
 
 
 def test_counters_add_up_and_the_cooldown_holds() -> None:
     bench = Bench(EAGER)
-    found = bench.run(loop.engine_process_many, market(12, 8_000))
+    found = bench.run(exported().engine_process_many, market(12, 8_000))
     held = bench.counter("cooled_down") + bench.counter("unconfirmed")
     assert bench.counter("candidates") == held + len(found)
     kinds = ("signals_momentum", "signals_mean_reversion", "signals_order_flow")
@@ -127,7 +127,7 @@ def test_a_strategy_switched_off_is_silent(strategy: Strategy) -> None:
     eager += ["signals.rsi_oversold=49", "signals.rsi_overbought=51", "signals.rsi_period=3"]
     name = strategy.name.lower()
     settings = configured(*eager, f"signals.use_{name}=false")
-    found = Bench(settings).run(loop.engine_process_many, market(13, 6_000))
+    found = Bench(settings).run(exported().engine_process_many, market(13, 6_000))
     assert len(found) > 0
     assert int(strategy) not in found["strategy"]
 
@@ -135,9 +135,9 @@ def test_a_strategy_switched_off_is_silent(strategy: Strategy) -> None:
 def test_same_events_same_bytes() -> None:
     benches = [Bench(EAGER), Bench(EAGER)]
     events = market(14, 6_000)
-    whole = benches[0].run(loop.engine_process_many, events)
+    whole = benches[0].run(exported().engine_process_many, events)
     cuts = [events[n : n + 701] for n in range(0, len(events), 701)]
-    parts = [benches[1].run(loop.engine_process_many, cut) for cut in cuts]
+    parts = [benches[1].run(exported().engine_process_many, cut) for cut in cuts]
     assert whole.tobytes() == b"".join(part.tobytes() for part in parts)
     assert benches[0].state_bytes() == benches[1].state_bytes()
 
@@ -197,7 +197,7 @@ def test_thresholds_of_a_symbol_are_its_own() -> None:
     chosen = configured(*EAGER_KNOBS, *(f"scalping.by_symbol.{pair}" for pair in (*own, *more)))
     events = market(16, 9_000)
     plain, found = (
-        Bench(settings).run(loop.engine_process_many, events) for settings in (EAGER, chosen)
+        Bench(settings).run(exported().engine_process_many, events) for settings in (EAGER, chosen)
     )
     for signals, least, gap_s in ((plain, 0.02, 1), (found, 0.25, 3)):
         mine = signals[signals["symbol"] == 0]
@@ -214,8 +214,8 @@ def test_thresholds_of_a_symbol_are_its_own() -> None:
 
 def test_thresholds_outlive_a_state_that_starts_over() -> None:
     bench = Bench(configured("scalping.by_symbol.BTCUSDT.min_confirmations=7"), 1)
-    bench.run(loop.engine_process_many, as_events([trade(60_000, 100)]))
-    bench.run(loop.engine_process_many, as_events([trade(1_000, 90)] * 16))
+    bench.run(exported().engine_process_many, as_events([trade(60_000, 100)]))
+    bench.run(exported().engine_process_many, as_events([trade(1_000, 90)] * 16))
     assert bench.state().clock_ms == START_MS + 1_000, "the state has started over"
     assert bench.thresholds().min_confirmations == 7
 
@@ -224,7 +224,7 @@ def test_thresholds_outlive_a_state_that_starts_over() -> None:
 @pytest.mark.skipif(bool(recording.ABSENT), reason=recording.ABSENT or "present")
 def test_quiet_recording_gives_order_flow_signals(settings: Settings) -> None:
     bench, events = Bench(settings), recording.both()
-    found = bench.run(loop.engine_process_many, events)
+    found = bench.run(exported().engine_process_many, events)
     minutes = (found["venue_ns"] - events["venue_ns"][0]) // 60_000_000_000
     flow = found[found["strategy"] == int(Strategy.ORDER_FLOW)]
     counts = {kind.name: int((found["strategy"] == int(kind)).sum()) for kind in Strategy}

@@ -13,15 +13,15 @@ import pytest
 import engine
 from config.loader import load
 from config.strategies import strategies_of
-from engine import loop
 from engine.reasoning import render
 from engine.state import SYMBOL_STATE
 from shm.records import SIGNAL, EventKind
+from tests.compiled import exported
 from tests.naive.engine_bench import Bench
 from tests.naive.engine_stream import market
 
 ROOT = Path(__file__).resolve().parents[2]
-KERNELS = SimpleNamespace(mode="jit", engine_process=loop.engine_process)
+KERNELS = SimpleNamespace(mode="jit", engine_process=exported().engine_process)
 SETTINGS = load(
     env_file=None,
     environ={},
@@ -90,7 +90,7 @@ def test_same_decisions_as_events() -> None:
         tick_sizes={"BTCUSDT": 1.0, "ETHUSDT": 1.0}, lot_sizes={"BTCUSDT": 1.0, "ETHUSDT": 1.0}
     )
     shown = events[(events["kind"] <= int(EventKind.BEST))]
-    wanted = Bench(SETTINGS, 2, require_book=False).run(loop.engine_process_many, shown)
+    wanted = Bench(SETTINGS, 2, require_book=False).run(exported().engine_process_many, shown)
     found = []
     for event, side in zip(events, is_ask, strict=True):
         name, stamp = face.symbols[event["symbol"]], int(event["venue_ns"])

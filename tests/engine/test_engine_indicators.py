@@ -24,8 +24,8 @@ from talipp.indicators import EMA, RSI
 
 from config.loader import load
 from config.settings import Settings
-from engine import loop
 from shm.records import EventKind
+from tests.compiled import exported
 from tests.naive import engine_recording as recording
 from tests.naive.engine_bench import Bench
 from tests.naive.engine_recording import as_events
@@ -52,7 +52,7 @@ def per_second(prices: list[int], settings: Settings) -> tuple[list[float], list
     """Return the engine's index after each closed bar of one trade a second."""
     bench, found = Bench(settings, 1), []
     for second, price in enumerate(prices):
-        bench.run(loop.engine_process_many, as_events([trade(1_000 * second, price)]))
+        bench.run(exported().engine_process_many, as_events([trade(1_000 * second, price)]))
         if second > settings.signals.rsi_period:
             found.append(bench.state().rsi)
     return found, prices[:-1]
@@ -78,7 +78,7 @@ def test_rsi_of_a_recording_equals_both(name: str) -> None:
     seconds, last = events["venue_ns"] // 1_000_000_000, 0
     for index in [*(np.flatnonzero(np.diff(seconds) > 0) + 1), len(events)]:
         # The first trade of the next second closes the bar.
-        bench.run(loop.engine_process_many, events[last : index + 1])
+        bench.run(exported().engine_process_many, events[last : index + 1])
         last = index + 1
         state = bench.state()
         if state.bar_count > seen:
@@ -105,7 +105,7 @@ def test_ema_equals_talipp_and_talib_once_its_beginning_is_forgotten(fast: int, 
     prices = walk(26, 700)
     bench, ours = Bench(settings_with(ema_fast=fast, ema_slow=slow), 1), []
     for index, price in enumerate(prices):
-        bench.run(loop.engine_process_many, as_events([trade(250 * index, price)]))
+        bench.run(exported().engine_process_many, as_events([trade(250 * index, price)]))
         ours.append((bench.state().ema_fast, bench.state().ema_slow))
     for place, span in enumerate((fast, slow)):
         # The beginnings differ by less than 26 × 40 ticks; relative to 500,000 that is 2e-3.
@@ -128,7 +128,7 @@ def test_variance_is_a_weighted_mean_of_squared_returns() -> None:
     times = np.cumsum([rng.choice((0, 3, 500, 2_000)) for _ in prices])
     bench = Bench(settings_with(), 1)
     rows = [trade(int(ms), price) for ms, price in zip(times, prices, strict=True)]
-    bench.run(loop.engine_process_many, as_events(rows))
+    bench.run(exported().engine_process_many, as_events(rows))
     returns = np.diff(prices) / np.array(prices[:-1], float)
     ages = (times[-1] - times[1:]).astype(float)
     weight = weights(ages, 60.0)
@@ -146,7 +146,7 @@ def test_volume_ratio_is_one_weighted_sum_over_another() -> None:
     pairs = zip(times, lots, strict=True)
     rows = [trade(int(ms), 500_000 + n % 2, int(lot), n % 2) for n, (ms, lot) in enumerate(pairs)]
     bench = Bench(settings_with(), 1)
-    bench.run(loop.engine_process_many, as_events(rows))
+    bench.run(exported().engine_process_many, as_events(rows))
     ages = (times[-1] - times).astype(float)
     fast, slow = (np.dot(lots, weights(ages, tau)) / tau for tau in (1.0, 60.0))
     weight = -math.expm1(-(times[-1] - times[0]) / 60_000)
@@ -160,7 +160,7 @@ def test_spread_mean_and_variance_equal_numpy_over_time() -> None:
     times = np.cumsum([rng.choice((1, 10, 100, 900)) for _ in spreads])
     rows = [best(int(ms), 5_000, 3, 5_000 + s, 4) for ms, s in zip(times, spreads, strict=True)]
     bench = Bench(settings_with(), 1)
-    bench.run(loop.engine_process_many, as_events(rows))
+    bench.run(exported().engine_process_many, as_events(rows))
     # Each spread counts with the time it stood; the last has not stood yet.
     ends, starts = weights(times[-1] - times[1:], 60.0), weights(times[-1] - times[:-1], 60.0)
     stood = np.array(spreads[:-1], float)

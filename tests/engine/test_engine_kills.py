@@ -13,12 +13,12 @@ import numpy as np
 import pytest
 
 from config.loader import load
-from engine import loop
 from engine.reasons import StartReason
 from engine.restart import make_cold
 from engine.state import ENGINE
 from shm.records import MARKET_EVENT, SIGNAL
 from shm.ring_layout import RING, SLOTS_OFFSET
+from tests.compiled import exported
 from tests.engine.test_engine_loop import SYMBOLS, Stage
 from tests.naive.engine_bench import Bench
 from tests.naive.engine_stream import market
@@ -60,7 +60,7 @@ class KilledStage(Stage):
         pid = os.fork()
         if pid == 0:
             try:
-                loop.engine_run(place, far_ns)
+                exported().engine_run(place, far_ns)
             finally:
                 os._exit(1)
         engine, deadline = self.engine, time.monotonic() + 30
@@ -100,15 +100,15 @@ def model(events: np.ndarray, found: dict[str, int], published: bool) -> list[An
     """Return the signals of an engine that nobody killed, whose torn symbol was made cold."""
     bench = Bench(SETTINGS)
     event = found["sequence"] - 1
-    before = bench.run(loop.engine_process_many, events[:event], EVENTS)
+    before = bench.run(exported().engine_process_many, events[:event], EVENTS)
     whole = plain(before)
     if published:
         twin = Bench(SETTINGS)
-        whole = plain(twin.run(loop.engine_process_many, events[: event + 1], EVENTS))
+        whole = plain(twin.run(exported().engine_process_many, events[: event + 1], EVENTS))
         assert len(whole) == len(before) + 1
     make_cold(bench.address, found["applying"] - 1)
     bench.engine.signal_id = found["signal_id"]
-    rest = bench.run(loop.engine_process_many, events[found["position"] :], EVENTS)
+    rest = bench.run(exported().engine_process_many, events[found["position"] :], EVENTS)
     return whole + plain(rest)
 
 
@@ -116,7 +116,7 @@ def test_kills_at_seeded_places_of_a_stream() -> None:
     print("seed 77")
     rng = random.Random(77)
     events = stream(77)
-    undisturbed = plain(Bench(SETTINGS).run(loop.engine_process_many, events, EVENTS))
+    undisturbed = plain(Bench(SETTINGS).run(exported().engine_process_many, events, EVENTS))
     assert len(undisturbed) > 300
     symbol_at, id_at = FIELDS.index("symbol"), FIELDS.index("signal_id")
     origin_at = FIELDS.index("origin_ns")

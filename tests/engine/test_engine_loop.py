@@ -27,6 +27,7 @@ from shm.memory import copy_bytes
 from shm.records import REPORT, SIGNAL, OrderStatus
 from shm.ring_layout import RING
 from shm.tables import BOOK_REQUEST, DOORBELL
+from tests.compiled import exported
 from tests.naive.engine_bench import Bench
 from tests.naive.engine_recording import as_events
 from tests.naive.engine_stream import market, trade
@@ -69,12 +70,12 @@ class Stage:
         self.log = Log()
         self.start(restarted=False)
         # Compiled before a test measures time; a deadline in the past looks once.
-        loop.engine_run(self.memory.state("engine"), 1)
+        exported().engine_run(self.memory.state("engine"), 1)
 
     def start(self, restarted: bool) -> None:
         kernels = SimpleNamespace(
-            engine_run=loop.engine_run,
-            engine_start=loop.engine_start,
+            engine_run=exported().engine_run,
+            engine_start=exported().engine_start,
             ring_recover=rings.ring_recover,
         )
         # The endpoints and the core are none of the engine's business.
@@ -95,7 +96,7 @@ class Stage:
             rings.ring_publish(ring, slot)
 
     def run(self) -> int:
-        return loop.engine_run(self.memory.state("engine"), time.monotonic_ns() + 20_000_000)
+        return exported().engine_run(self.memory.state("engine"), time.monotonic_ns() + 20_000_000)
 
     def take_signals(self) -> list[bytes]:
         ring, found = self.memory.ring("signals"), []
@@ -131,7 +132,7 @@ def fields_but_stamps(record: bytes) -> bytes:
 def test_rings_give_the_same_signals_as_events_alone(stage: Stage) -> None:
     assert [stage.wanted(index) for index in range(2)] == [1, 1]
     events = market(21, 5_000)
-    expected = Bench(SETTINGS).run(loop.engine_process_many, events)
+    expected = Bench(SETTINGS).run(exported().engine_process_many, events)
     assert len(expected) > 5
     found = []
     for start in range(0, len(events), 500):
@@ -151,7 +152,7 @@ def test_full_ring_drops_counts_and_goes_on() -> None:
     stage = Stage(queue=2)
     try:
         events = market(21, 5_000)
-        expected = Bench(SETTINGS).run(loop.engine_process_many, events)
+        expected = Bench(SETTINGS).run(exported().engine_process_many, events)
         stage.send(events)
         stage.run()
         assert stage.counter("ring_full") == len(expected) - 2
@@ -185,7 +186,7 @@ def test_deadline_is_kept_with_and_without_work(stage: Stage) -> None:
     assert stage.run() == 0
     assert time.monotonic_ns() - started >= 19_000_000
     stage.send(market(23, 4_000))
-    past = loop.engine_run(stage.memory.state("engine"), 1)
+    past = exported().engine_run(stage.memory.state("engine"), 1)
     assert 0 < past <= loop.BATCH
 
 
@@ -194,7 +195,7 @@ def test_sleeping_engine_is_woken_by_the_doorbell(stage: Stage) -> None:
     bell = DOORBELL.at(stage.memory.doorbell("engine"))
     far = time.monotonic_ns() + 60_000_000_000
     found: list[int] = []
-    runner = threading.Thread(target=lambda: found.append(loop.engine_run(place, far)))
+    runner = threading.Thread(target=lambda: found.append(exported().engine_run(place, far)))
     runner.start()
     sent = market(25, 300)
     for events in (sent, sent[:0]):

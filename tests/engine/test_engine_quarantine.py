@@ -15,12 +15,12 @@ import pytest
 
 import engine
 from config.loader import load
-from engine import loop
 from engine.book_layout import BOOK, BOOK_INVALID, BOOK_VALID
 from engine.quarantine import JUMP_RUN_MAX, SOUND_EVENTS_MIN
 from engine.reasons import Refusal, refusal_names
 from engine.state import SYMBOL_STATE
 from shm.records import EventKind
+from tests.compiled import exported
 from tests.engine.test_engine_face import KERNELS, TICK
 from tests.engine.test_engine_face import SETTINGS as FACE_SETTINGS
 from tests.engine.test_engine_loop import SYMBOLS, Stage
@@ -83,7 +83,7 @@ def fields(state: Any) -> dict[str, Any]:
 
 
 def take(bench: Bench, rows: list[Row]) -> np.ndarray:
-    return bench.run(loop.engine_process_many, as_events(rows))
+    return bench.run(exported().engine_process_many, as_events(rows))
 
 
 @pytest.mark.parametrize("name", BAD)
@@ -158,14 +158,14 @@ def test_one_crossed_update_is_counted_and_no_quarantine() -> None:
 
 def test_no_entry_is_decided_in_quarantine_and_other_symbols_do_not_notice() -> None:
     events = market(51, 9_000, 2)
-    calm = Bench(SETTINGS).run(loop.engine_process_many, events)
+    calm = Bench(SETTINGS).run(exported().engine_process_many, events)
     at = 4_000
     bad = as_events([trade(0, 0, symbol=0)])
     bad["venue_ns"] = events["venue_ns"][at]
     bench = Bench(SETTINGS)
-    first = bench.run(loop.engine_process_many, events[:at])
-    bench.run(loop.engine_process_many, bad)
-    rest = bench.run(loop.engine_process_many, events[at:])
+    first = bench.run(exported().engine_process_many, events[:at])
+    bench.run(exported().engine_process_many, bad)
+    rest = bench.run(exported().engine_process_many, events[at:])
     names = [n for n in calm.dtype.names if n not in ("signal_id", "sequence", "scores")]
     found = np.concatenate([first[names], rest[names]])
     assert found[found["symbol"] == 1].tolist() == calm[calm["symbol"] == 1][names].tolist()
@@ -269,15 +269,15 @@ def outcome(process_many: Any) -> str:
 
 def test_plain_python_equals_compiled() -> None:
     code = (
-        "from engine import loop\n"
+        "from tests.compiled import exported\n"
         "from tests.engine.test_engine_quarantine import outcome\n"
-        "print(outcome(loop.engine_process_many))"
+        "print(outcome(exported().engine_process_many))"
     )
     done = subprocess.run(
         [sys.executable, "-c", code], cwd=ROOT, env=os.environ | {"NUMBA_DISABLE_JIT": "1"},
         capture_output=True, text=True, check=True,
     )  # fmt: skip
-    assert done.stdout.strip() == outcome(loop.engine_process_many)
+    assert done.stdout.strip() == outcome(exported().engine_process_many)
 
 
 def test_the_agent_logs_both_ends_and_the_report_shows_the_reason() -> None:

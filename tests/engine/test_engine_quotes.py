@@ -18,7 +18,6 @@ import numpy as np
 import pytest
 
 from config.loader import load
-from engine import loop
 from engine.quotes import confirm_quotes
 from engine.quoting import decide, forget_quote_book, note_fill, on_book, on_trade
 from engine.quoting_state import QUOTED, STATE_OFFSET, QuoteReason
@@ -26,6 +25,7 @@ from engine.state import quoted_row_address
 from shm import rings
 from shm.records import QUOTE, REPORT, EventFlag, EventKind, OrderStatus, ReportFlag
 from shm.ring_layout import RING
+from tests.compiled import exported
 from tests.engine.test_engine_loop import SYMBOLS, Stage
 from tests.naive.engine_quoting_bench import QuoteBench
 from tests.naive.engine_recording import as_events
@@ -100,7 +100,7 @@ class QuoteStage(Stage):
         self.quoted = QUOTED.at(self.quoted_address)
 
     def look(self) -> None:
-        loop.engine_run(self.address, 1)
+        exported().engine_run(self.address, 1)
         self.agent._quoted.price()
 
     def take_quotes(self) -> list[Any]:
@@ -346,7 +346,7 @@ def test_engine_wakes_for_its_timer(stage: QuoteStage) -> None:
     stage.quoted.written_ns = due_ns - 60_000_000_000
     # It blocks until the timer, returns for having found nothing, and confirms when it runs again.
     for _ in range(2):
-        loop.engine_run(stage.address, time.monotonic_ns() + 100_000_000)
+        exported().engine_run(stage.address, time.monotonic_ns() + 100_000_000)
     assert stage.engine.confirm_due_ns > due_ns
     assert len(stage.take_quotes()) == 1
 

@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 import pytest
 
-from engine import loop
 from engine.book_layout import (
     BOOK,
     BOOK_INVALID,
@@ -26,6 +25,7 @@ from engine.wholeness import book_fault, state_fault
 from shm import rings
 from shm.records import SIGNAL, Factor
 from shm.ring_layout import RING
+from tests.compiled import exported
 from tests.engine.cuts import SETTINGS
 from tests.engine.plant import Plant
 from tests.naive.engine_inventory import Fill, naive_inventories
@@ -317,7 +317,7 @@ def test_marks_are_cleared_by_whoever_takes_events_in() -> None:
     plant = warm()
     assert plant.engine.applying == plant.engine.undo_symbol == 0
     events = market(3, 50)
-    loop.engine_process_many(plant.address, events.ctypes.data, 50, 0, 0)
+    exported().engine_process_many(plant.address, events.ctypes.data, 50, 0, 0)
     assert plant.engine.applying == 0
 
 

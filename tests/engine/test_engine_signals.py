@@ -14,9 +14,9 @@ from hypothesis import strategies as st
 
 from config.loader import load
 from config.settings import Settings
-from engine import loop
 from engine.reasons import Refusal
 from shm.records import EventKind, Factor
+from tests.compiled import exported
 from tests.naive import engine_recording as recording
 from tests.naive.engine_bench import Bench
 from tests.naive.engine_recording import as_events
@@ -40,7 +40,7 @@ def compare(events: np.ndarray, settings: Settings, every: int) -> tuple[int, fl
         evaluations += 1
         if evaluations % every:
             continue
-        bench.run(loop.engine_process_many, events[done : index + 1])
+        bench.run(exported().engine_process_many, events[done : index + 1])
         done, compared, state = index + 1, compared + 1, bench.state()
         assert state.event_count == twin.evaluated
         for factor, wanted in zip(Factor, twin.scores(), strict=True):
@@ -183,7 +183,7 @@ def compare_refusals(events: np.ndarray, settings: Settings, take: Any) -> Naive
 @effort(max_examples=80, deadline=None)
 @given(wild_histories())
 def test_any_wild_history_equals_its_twin(events: np.ndarray) -> None:
-    compare_refusals(events, SETTINGS, loop.engine_process_many)
+    compare_refusals(events, SETTINGS, exported().engine_process_many)
     compare(events, SETTINGS, 1)
 
 
@@ -200,7 +200,7 @@ def test_nothing_drives_a_score_out_of_bounds(raw: list[tuple[int, int, int, int
         stamp = ms * 1_000
         rows.append((1, stamp, tick, lot, min(tick + lot, 1 << 61), lot, 0, kind, LAST))
     bench = Bench(SETTINGS, 1)
-    bench.run(loop.engine_process_many, as_events(rows))
+    bench.run(exported().engine_process_many, as_events(rows))
     state = bench.state()
     for factor in Factor:
         assert -1.0 <= state.scores[int(factor)] <= 1.0
@@ -220,18 +220,20 @@ def test_rsi_textbook() -> None:
     for bars in range(15, len(CLOSES) + 1):
         bench = Bench(SETTINGS, 1)
         rows = [trade(1_000 * n, price) for n, price in enumerate(CLOSES[:bars])]
-        bench.run(loop.engine_process_many, as_events([*rows, trade(1_000 * bars, CLOSES[0])]))
+        bench.run(
+            exported().engine_process_many, as_events([*rows, trade(1_000 * bars, CLOSES[0])])
+        )
         assert bench.state().rsi == pytest.approx(INDEX[bars - 15], abs=0.15)
 
 
 def test_rsi_is_silent_before_a_period_and_50_without_movement() -> None:
     bench = Bench(SETTINGS, 1)
-    bench.run(loop.engine_process_many, as_events([trade(1_000 * n, 500) for n in range(15)]))
+    bench.run(exported().engine_process_many, as_events([trade(1_000 * n, 500) for n in range(15)]))
     assert not bench.state().known >> Factor.RSI & 1
-    bench.run(loop.engine_process_many, as_events([trade(1_000 * n, 500) for n in (15, 16)]))
+    bench.run(exported().engine_process_many, as_events([trade(1_000 * n, 500) for n in (15, 16)]))
     assert bench.state().known >> Factor.RSI & 1
     assert bench.state().rsi == 50.0
-    bench.run(loop.engine_process_many, as_events([trade(90_000, 500)]))
+    bench.run(exported().engine_process_many, as_events([trade(90_000, 500)]))
     assert not bench.state().known >> Factor.RSI & 1, "a gap of a minute starts the index over"
 
 
@@ -240,7 +242,7 @@ def test_divergence() -> None:
     lower_low = [*falling, 9_239]
     rows = [trade(1_000 * n, price) for n, price in enumerate(lower_low)]
     bench = Bench(SETTINGS, 1)
-    bench.run(loop.engine_process_many, as_events([*rows, trade(1_000 * len(rows), 9_239)]))
+    bench.run(exported().engine_process_many, as_events([*rows, trade(1_000 * len(rows), 9_239)]))
     assert bench.state().divergence == 1
     assert bench.state().scores[int(Factor.RSI)] >= 0.5
 
@@ -253,7 +255,7 @@ def test_ema_textbook() -> None:
     )
     bench = Bench(settings, 1)
     rows = [trade(1_000 * n, price) for n, price in enumerate((1010, 1020, 1040))]
-    bench.run(loop.engine_process_many, as_events(rows))
+    bench.run(exported().engine_process_many, as_events(rows))
     assert bench.state().ema_fast == pytest.approx(1027.5)
     assert bench.state().ema_slow == pytest.approx(1024.4)
     assert not bench.state().known >> Factor.EMA_CROSS & 1
@@ -264,7 +266,7 @@ def test_order_flow_events_of_cont_kukanov_stoikov() -> None:
     rows = [best(0, 100, 5, 102, 7), best(0, 101, 3, 102, 9), best(0, 101, 3, 103, 4)]
     for count, wanted in ((2, 3 - (9 - 7)), (3, 1 + 9)):
         bench = Bench(SETTINGS, 1)
-        bench.run(loop.engine_process_many, as_events(rows[:count]))
+        bench.run(exported().engine_process_many, as_events(rows[:count]))
         assert bench.state().ofi_lot == wanted
 
 
@@ -272,9 +274,9 @@ def test_quiet_market_fades() -> None:
     bench = Bench(SETTINGS, 1)
     rng = random.Random(3)
     rows = [trade(100 * n, 10_000 + n, rng.randint(1, 99)) for n in range(300)]
-    bench.run(loop.engine_process_many, as_events(rows))
+    bench.run(exported().engine_process_many, as_events(rows))
     assert bench.state().scores[int(Factor.ORDER_FLOW)] > 0.9
-    bench.run(loop.engine_process_many, as_events([best(3_600_000, 10_300, 1, 10_301, 1)]))
+    bench.run(exported().engine_process_many, as_events([best(3_600_000, 10_300, 1, 10_301, 1)]))
     scores = list(bench.state().scores)
     assert abs(scores[int(Factor.ORDER_FLOW)]) < 1e-6
     assert scores[int(Factor.ACCELERATION)] == 0.0
@@ -285,11 +287,11 @@ def test_book_imbalance_weighs_depth() -> None:
     bench = Bench(SETTINGS, 1)
     bids = {100 - n: 10 for n in range(5)}
     asks = {101 + n: (50 if n == 4 else 10) for n in range(8)}
-    bench.run(loop.engine_process_many, as_events(snapshot(0, bids, asks)))
+    bench.run(exported().engine_process_many, as_events(snapshot(0, bids, asks)))
     state = bench.state()
     assert (state.bid_pressure, state.ask_pressure) == (150.0, 190.0)
     assert (state.bid_liquidity_lot, state.ask_liquidity_lot) == (50.0, 90.0)
     assert state.imbalance == pytest.approx(-40 / 340)
     one_sided = as_events(snapshot(1, bids, {}))
-    bench.run(loop.engine_process_many, one_sided)
+    bench.run(exported().engine_process_many, one_sided)
     assert (bench.state().has_imbalance, bench.state().imbalance) == (0, 0.0)

@@ -10,12 +10,12 @@ import pytest
 
 from config.loader import load
 from config.strategies import strategies_of
-from engine import loop
 from engine.state import PARAMETERS
 from engine.strategies.registry import ENTRIES, Entry, first_entry
 from shm.compiled import kernel
 from shm.memory import load_i64, store_i64
 from shm.records import ExitRule, Factor, Strategy
+from tests.compiled import exported
 from tests.naive.engine_bench import Bench
 from tests.naive.engine_stream import market
 from tests.naive.engine_validation import naive_hints
@@ -99,7 +99,7 @@ def test_signals_tell_how_their_positions_are_left() -> None:
     bench = Bench(load(env_file=None, environ={}, overrides=[*EAGER, "signals.rsi_period=3"]))
     events, seen = market(21, 30_000), set()
     for event in np.split(events, len(events)):
-        for found in bench.run(loop.engine_process_many, event):
+        for found in bench.run(exported().engine_process_many, event):
             code, mean = int(found["strategy"]), bench.state(int(found["symbol"])).ema_slow
             wanted = naive_hints(code, mean)
             assert {name: found[name] for name in wanted} == wanted

@@ -1,47 +1,29 @@
 """A feed agent in the test's process, over an instance of its own."""
 
-import functools
 import itertools
 import json
 import os
 import time
 
 import structlog
-from numba import types
 
 from config.knobs import KNOBS
 from config.loader import settings_of
 from config.venues import Endpoints
-from feed import loop
 from feed.agent import Agent
 from feed.report import lines
 from feed.state import state_size
-from runtime.kernels import Kernels
 from runtime.stage import StageContext
 from runtime.wait_layout import WaitStrategy
-from shm.compiled import EXPORTS, interpreted
 from shm.records import MARKET_EVENT, EventKind
 from shm.ring_layout import RING, SLOTS_OFFSET
 from shm.tables import DOORBELL, write_symbol_name
 from shm.topology import Sizes, create_all
+from tests.compiled import exported
 from tests.feed.feed_samples import DEPTH, SNAPSHOT, SYMBOLS
 
-assert loop.feed_run is EXPORTS["feed_run"].function
 TIME_S = 20
 NUMBERS = itertools.count()
-
-
-@functools.cache
-def kernels():
-    """Return the feed's kernels, compiled before a test starts to count time."""
-    names = [name for name in EXPORTS if name.startswith("feed_")] + ["ring_recover"]
-    for name in names:
-        if not interpreted():
-            entry = EXPORTS[name]
-            entry.function.compile((types.int64,) * entry.argument_count)
-    return Kernels(
-        mode="jit", build_hash=0, path="", **{name: EXPORTS[name].function for name in names}
-    )
 
 
 class Stage:
@@ -69,7 +51,7 @@ class Stage:
                 name="feed",
                 settings=self.settings,
                 memory=self.memory,
-                kernels=kernels(),
+                kernels=exported(),
                 log=structlog.get_logger(),
                 symbols=tuple(row[0] for row in symbols),
                 market_endpoints=endpoints,

@@ -6,14 +6,15 @@ from contextlib import closing
 
 import pytest
 
-from tests.risk.desk import Desk, jit_kernels
+from tests.compiled import exported
+from tests.risk.desk import Desk
 from tests.risk.quote_desk import QuoteDesk
 
 
 @pytest.fixture(scope="session")
 def kernels():
     """Compile everything before a test stamps a record: compiling takes longer than prices last."""
-    found = jit_kernels()
+    found = exported()
     with closing(Desk(found)) as desk:
         desk.look()
         desk.best(450_000, 450_001)

@@ -24,7 +24,8 @@ from risk.limit_table import REJECTED_COUNTERS
 from risk.state import GUARD, ORDER_STATE, UNDO, UNDO_OFFSET
 from shm.records import ORDER, OrderAction, OrderReason, OrderStatus
 from shm.tables import POSITION
-from tests.risk.desk import RUN_FIELDS, Desk, jit_kernels
+from tests.compiled import exported
+from tests.risk.desk import RUN_FIELDS, Desk
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 TRACED = {str(path) for path in (ROOT / "risk").glob("*.py")} | {str(ROOT / "shm" / "rings.py")}
@@ -134,7 +135,7 @@ def story(desk: Desk) -> list[Callable[[list[Any]], None]]:
 
 def tell(killer: Killer, recovery: Killer | None = None, kernels: Any = None) -> dict[str, Any]:
     """Play the story, with at most one crash in a look and one in the recovery; return its end."""
-    kernels = kernels or jit_kernels()
+    kernels = kernels or exported()
     changes = {
         "trading__base_position_usd": 1000.0,
         "risk__max_order_notional_usd": 5000.0,

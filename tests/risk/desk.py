@@ -57,18 +57,6 @@ def settings_with(**changes: Any) -> Settings:
     return settings_of(values)
 
 
-def jit_kernels() -> Any:
-    """Return the kernels the desk needs, as numba dispatchers (or plain Python)."""
-    import risk.loop
-    import shm.rings as rings
-
-    names = ("ring_claim", "ring_claim_broadcast", "ring_publish", "ring_peek", "ring_advance")
-    found = {name: getattr(rings, name) for name in names}
-    return SimpleNamespace(
-        risk_run=risk.loop.risk_run, risk_recover=risk.loop.risk_recover, **found
-    )
-
-
 class Desk:
     """One instance with three symbols of tick 0.1 and lot 0.001; close it when done.
 

@@ -12,8 +12,9 @@ from typing import Any
 
 from shm.records import REPORT, OrderStatus
 from shm.tables import POSITION
+from tests.compiled import exported
 from tests.risk.cuts import POSITION_RUN_FIELDS, QUIET_FIELDS, Killer, Place, plain
-from tests.risk.desk import Desk, jit_kernels
+from tests.risk.desk import Desk
 
 # (side, lots, trade id): opened, told again, turned around, and closed.
 FILLS = ((1, 5, 90), (1, 5, 90), (-1, 8, 91), (1, 3, 92))
@@ -21,7 +22,7 @@ FILLS = ((1, 5, 90), (1, 5, 90), (-1, 8, 91), (1, 3, 92))
 
 def tell(killer: Killer) -> dict[str, Any]:
     """Play the fills, with at most one crash; return the end."""
-    with closing(Desk(jit_kernels())) as desk:
+    with closing(Desk(exported())) as desk:
         desk.look()
         rows = []
         for number, (side, lots, trade_id) in enumerate(FILLS):

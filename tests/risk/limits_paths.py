@@ -16,7 +16,8 @@ from typing import Any
 from risk.limit_table import REJECTED_COUNTERS
 from shm import counters
 from shm.records import MARKET_EVENT, SIGNAL
-from tests.risk.desk import Desk, jit_kernels
+from tests.compiled import exported
+from tests.risk.desk import Desk
 from tests.risk.drivers import drive
 from tests.risk.limits_path_books import BREACHES, RUN, SYMBOLS
 from tests.risk.limits_path_judge import limits_path_run
@@ -47,7 +48,7 @@ NEVER_REACHED = {
 
 def run(count: int, seed: int) -> dict[str, Any]:
     """Hand over `count` signals on a desk of their own; return counts, breaches and the hash."""
-    with closing(Desk(jit_kernels(), queue=64, **KNOBS)) as desk:
+    with closing(Desk(exported(), queue=64, **KNOBS)) as desk:
         for symbol in range(SYMBOLS):
             desk._fill_symbol(symbol)
             row = desk.memory.symbol(symbol)

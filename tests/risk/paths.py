@@ -15,7 +15,8 @@ from typing import Any
 
 from risk.recovery import check_positions
 from shm.records import MARKET_EVENT, SIGNAL
-from tests.risk.desk import Desk, jit_kernels
+from tests.compiled import exported
+from tests.risk.desk import Desk
 from tests.risk.drivers import drive
 from tests.risk.path_kernels import RUN, path_run
 from tests.risk.path_venue import ROW_COUNT, SIM
@@ -32,7 +33,7 @@ RUN_RESULTS = tuple(
 
 def run(count: int, seed: int) -> dict[str, Any]:
     """Run paths on a desk of their own; return counts, violations and the hash."""
-    with closing(Desk(jit_kernels(), queue=64, risk__venue_stop=True)) as desk:
+    with closing(Desk(exported(), queue=64, risk__venue_stop=True)) as desk:
         assert desk.memory.order_row_count == ROW_COUNT
         sim, made = SIM.new(), RUN.new()
         signal, event = SIGNAL.new(), MARKET_EVENT.new()

@@ -17,8 +17,8 @@ from types import FrameType
 from typing import Any
 
 from risk.agent import CHANGE_TAKEN_BACK
+from tests.compiled import exported
 from tests.risk.cuts import TRACED, Crash
-from tests.risk.desk import jit_kernels
 from tests.risk.quote_story import Story
 
 STEPS = 250
@@ -67,7 +67,7 @@ def cut_stories(kinds: Sequence[Any], seeds: int, tell: Callable[[Any, Any], Any
     crashes = taken_back = 0
     for seed in range(int(sys.argv[1]) if len(sys.argv) > 1 else seeds):
         for kind in kinds:
-            story = kind(jit_kernels(), seed)
+            story = kind(exported(), seed)
             killer = RandomKiller(story, seed)
             try:
                 tell(story, killer.look)

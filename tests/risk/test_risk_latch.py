@@ -15,8 +15,9 @@ from hypothesis import strategies as st
 from risk.positions import track_equity
 from shm.latch_table import LatchReason
 from shm.latches import risk_latch_held
+from tests.compiled import exported
 from tests.naive.risk_latch import Latch
-from tests.risk.desk import Desk, jit_kernels
+from tests.risk.desk import Desk
 
 WALLET_E8 = 10_000 * 10**8
 FIRST_DAY = 20_000
@@ -63,7 +64,7 @@ def state_of(desk: Desk, control: int) -> dict[str, Any]:
 
 def test_peak_day_and_latch_are_those_of_a_twin_that_compares_at_each_step():
     tripped = dict.fromkeys(LatchReason, 0)
-    with closing(Desk(jit_kernels())) as desk:
+    with closing(Desk(exported())) as desk:
         context, control = desk.wiring.context, desk.wiring.context.control
 
         def take(max_drawdown: float, equity: int, day: int) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import pytest
 
 from risk.agent import CHANGE_TAKEN_BACK, POSITIONS_SHIFT, PUBLICATION_COMPLETED
-from runtime.kernels import compiler, load
 from shm.records import OrderStatus
 from shm.ring_layout import RING
 from shm.tables import PositionState
@@ -28,11 +27,6 @@ def test_a_crash_at_every_sixth_line_leaves_no_trace(uncompiled):
 
 def test_compiled_and_uncompiled_kernels_tell_the_same_story(kernels, uncompiled):
     assert tell(Killer(), kernels=kernels) == uncompiled["end"]
-
-
-@pytest.mark.skipif(not compiler(), reason="there is no C compiler")
-def test_the_library_built_ahead_of_time_tells_it_too(uncompiled):
-    assert tell(Killer(), kernels=load("ahead")) == uncompiled["end"]
 
 
 def test_an_order_whose_publication_was_cut_off_by_one_store_is_found(desk):

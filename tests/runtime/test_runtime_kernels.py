@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import importlib
 import json
 import random
 import shutil
@@ -13,6 +14,7 @@ import pytest
 
 from runtime import kernels
 from runtime.kernels import KernelError
+from shm import compiled
 from shm.histogram_layout import HISTOGRAM
 from shm.pool_layout import format_pool, pool_size
 from shm.ring_layout import format_ring, ring_size
@@ -38,7 +40,13 @@ def built(tmp_path_factory):
         use_groups(patch)
         if not kernels.compiler():
             pytest.skip("no C compiler on this machine")
-        yield kernels.load("ahead"), kernels.load("jit")
+        ahead = kernels.load("ahead")
+        # Whatever else this process has imported is not compiled along.
+        for name in kernels.KERNEL_MODULES:
+            importlib.import_module(name)
+        manifest = json.loads(Path(ahead.path).with_suffix(".json").read_text())
+        patch.setattr(compiled, "EXPORTS", {name: compiled.EXPORTS[name] for name in manifest})
+        yield ahead, kernels.load("jit")
 
 
 def memory(size: int) -> int:
