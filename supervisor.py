@@ -27,6 +27,7 @@ from config.settings import Settings
 from config.strategies import user_strategy_names
 from config.venues import Endpoints, market_endpoints, order_endpoints
 from executor.emergency import clear_venue
+from risk.keeping import LimitWords
 from runtime import embedded, logs, placement, preparation, status
 from runtime.command_line import LOG_FOLDER, main_with
 from runtime.crew import Crew
@@ -76,7 +77,7 @@ class Supervisor:
         self._pss: int | None = None
         self._events_seen = 0
         self._signals = SignalWatch()
-        self._guard = Guard(settings, clear_venue, self._warn)
+        self._guard = Guard(settings, clear_venue, LimitWords, self._warn)
 
     @property
     def summary_path(self) -> Path:
@@ -179,6 +180,7 @@ class Supervisor:
             )
             for name, place in plan.stages.items()
         }  # fmt: skip
+        contexts["risk"].kept_limits = self._guard.kept_limits
         self.ledger = LedgerProcess(
             self.memory, self.kernels, settings, self._symbols, self.log_folder, self.log,
             lambda: logs.make_logger("ledger", self.log_folder), self._warn,
@@ -198,7 +200,7 @@ class Supervisor:
             lambda: self.step(STARTING_TICK_S), settings.supervisor.ready_timeout_s
         )
         crew.allow_entries()
-        self._guard.allow()
+        self._guard.allow(self.say)
         self._identity = preparation.identity(settings, self._symbols, self.kernels.mode)
         told = " ".join(f"{key}={value}" for key, value in self._identity.items() if value)
         self.log.info("running", **self._identity)

@@ -5,8 +5,11 @@ from __future__ import annotations
 import ctypes
 import time
 
+from config.strategies import strategy_names
+from risk.keeping import LimitWords
+from risk.limit_state import KEPT
 from risk.parameters import wire
-from risk.state import CLEARED_SIZE, HEADER, TOTALS_OFFSET, TOTALS_SIZE
+from risk.state import CLEARED_SIZE, HEADER, KEPT_OFFSET, TOTALS_OFFSET, TOTALS_SIZE
 from runtime.quote_status import quote_counts
 from runtime.stage import StageContext
 from shm.latch_table import MEANINGS, reason_of
@@ -36,6 +39,10 @@ class Agent:
         self._run = context.kernels.risk_run
         self._cycle_ns = context.cycle_ns
         self._header = HEADER.at(context.memory.state("risk"))
+        names = strategy_names(context.settings)
+        self._limits = LimitWords(context.memory, context.symbols, names)
+        self._kept = KEPT.at(context.memory.state("risk") + KEPT_OFFSET)
+        self._awaits_wallet = False
         self._status_ns = context.settings.performance.status_interval_s * 1_000_000_000
         self._next_status_ns = 0
         self._tripped, self._untrusted = 0, False
@@ -44,11 +51,14 @@ class Agent:
         self._crowded_out = self._next_crowded_ns = 0
 
     def on_start(self) -> None:
-        """Start from zero, or recover what the predecessor left."""
-        if self._context.restarted:
+        """Start with what an earlier run has kept, or recover what the predecessor left."""
+        # A predecessor that died in its cold start has done nothing yet, and left words half set.
+        if self._context.restarted and self._limits.is_whole:
             self._recover()
         else:
             self._clear()
+            kept = self._context.kept_limits
+            self._limits.take_over(kept, time.time_ns(), time.monotonic_ns())
         self._header.started_ns = time.monotonic_ns()
         self._wiring.context.utc_day = self._utc_day()
         control = self._memory.control
@@ -58,6 +68,7 @@ class Agent:
         self._cool_off_ns = self._header.cool_off_until_ns
         self._next_status_ns = time.monotonic_ns() + self._status_ns
         self._crowded_out = self._count_crowded_out()
+        self._awaits_wallet = self._kept.peak_e8 > 0 and self._header.wallet_start_e8 == 0
 
     def do_work(self) -> int:
         """Run the kernels for one cycle, then look for something to log."""
@@ -66,6 +77,8 @@ class Agent:
         taken = self._run(self._address, now + self._cycle_ns)
         self._report_latches()
         self._report_full_ring(now)
+        if self._awaits_wallet:
+            self._report_wallet()
         if now >= self._next_status_ns:
             self._next_status_ns = now + self._status_ns
             self._report_status()
@@ -108,6 +121,20 @@ class Agent:
         )
         if wrong:
             self._log.error("positions broke their invariant", count=wrong)
+
+    def _report_wallet(self) -> None:
+        """Tell once how the wallet has changed since an earlier run, if it has."""
+        if self._header.wallet_start_e8 == 0:
+            return
+        self._awaits_wallet = False
+        change_e8 = self._kept.wallet_e8 - self._kept.base_e8
+        if change_e8 != 0:
+            self._log.warning(
+                "the wallet has changed since an earlier run",
+                kept=self._kept.base_e8 / E8,
+                wallet=self._kept.wallet_e8 / E8,
+                counts_as="loss" if change_e8 < 0 else "paid in",
+            )
 
     def _report_latches(self) -> None:
         control = self._memory.control

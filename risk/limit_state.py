@@ -32,6 +32,20 @@ TRADES = Record(
     align=64,
 )
 
+KEPT = Record(
+    "risk_kept",
+    "What an earlier run's limits knew of equity, taken over when the wallet becomes known.",
+    [
+        Field("whole", "i64", "0 or 1", "risk", "1 = the cold start has come to its end"),
+        Field("base_e8", "i64", "1e-8 quote", "risk", "equity less its unrealised part"),
+        Field("peak_e8", "i64", "1e-8 quote", "risk", "highest equity; 0 = nothing was kept"),
+        Field("day_start_e8", "i64", "1e-8 quote", "risk", "equity when the day began"),
+        Field("utc_day", "i64", "days since 1970", "risk", "the day that day_start_e8 belongs to"),
+        Field("wallet_e8", "i64", "1e-8 quote", "risk", "the wallet that base_e8 was held against"),
+    ],
+    align=128,
+)
+
 CORRELATION = Record(
     "risk_correlation",
     "Returns of mid prices on a fixed grid, and their weighted products for all pairs of symbols.",

@@ -17,6 +17,7 @@ from risk.state import (
     DECISION,
     ENTRY_CHECK,
     GUARDS_OFFSET,
+    KEPT_OFFSET,
     ORDERS_OFFSET,
     PARAMETERS,
     QUOTES_OFFSET,
@@ -195,6 +196,7 @@ def wire(memory: SharedMemory, settings: Settings, wait_address: int) -> Wiring:
     context.trades = state + TRADES_OFFSET
     context.quote_rows = state + QUOTES_OFFSET
     context.repeats = state + REPEATS_OFFSET
+    context.kept = state + KEPT_OFFSET
     context.correlation = state + CORRELATION_OFFSET
     context.parameters = ctypes.addressof(parameters)
     context.counters = memory.counters.block("risk")

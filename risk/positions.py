@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 
+from risk.kept_equity import take_over_equity
 from risk.levels import set_levels
 from risk.quote_rows import quotes_live
 from risk.state import CONTEXT, HEADER, ORDER_STATE, PARAMETERS, SYMBOL_STATE, Role
@@ -15,6 +16,7 @@ from risk.trades import note_trade
 from risk.undo import POSITION_SIZE, SYMBOL_STATE_SIZE
 from runtime.clocks import mono_ns
 from shm import counters
+from shm.atomics import compiler_barrier
 from shm.compiled import kernel
 from shm.histograms import count
 from shm.latch_table import LatchReason
@@ -190,19 +192,25 @@ def _follow_equity(context: int, max_drawdown: float) -> None:
     header = header_at(view.header)
     control = control_at(view.control)
     if header.wallet_start_e8 == 0:
-        if control.wallet_e8 <= 0:
+        wallet = control.wallet_e8
+        if wallet <= 0:
             return
+        take_over_equity(context, wallet)
         # The wallet may be stated late: results that it already holds are not counted twice.
         results = control.realized_e8 - control.fee_e8 + control.funding_e8
-        header.wallet_start_e8 = control.wallet_e8 - results
+        # Ordering: last. Until it is known a crash has all of this done again, to the same end.
+        compiler_barrier()
+        header.wallet_start_e8 = wallet - results
     equity = equity_e8(context)
     is_rearmed = forget_voided_risk_latch(view.control)
     if is_rearmed or equity > header.peak_e8:
         header.peak_e8 = equity
     # A clock that steps back begins no day: the loss of one would be forgotten.
     if is_rearmed or header.day_start_e8 == 0 or view.utc_day > header.utc_day:
-        header.utc_day = max(view.utc_day, header.utc_day)
         header.day_start_e8 = equity
+        # Ordering: the day after its start. A crash between them begins the day once more.
+        compiler_barrier()
+        header.utc_day = max(view.utc_day, header.utc_day)
     least = (1.0 - max_drawdown) * header.peak_e8
     if equity < least and risk_latch_held(view.control) == 0:
         trip_risk_latch(view.control, DRAWDOWN, mono_ns())

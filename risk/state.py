@@ -11,7 +11,7 @@ from __future__ import annotations
 from enum import IntEnum
 
 from config.settings import Settings
-from risk.limit_state import CORRELATION, CORRELATION_CLEARED, REPEATS, TRADES
+from risk.limit_state import CORRELATION, CORRELATION_CLEARED, KEPT, REPEATS, TRADES
 from risk.limit_state import ENTRY_CHECK as ENTRY_CHECK  # all layouts are found in this module
 from risk.quote_state import QUOTE_ORDERS_MAX, QUOTED_COUNT_MAX, QUOTES
 from shm.fields import Field, Record
@@ -229,7 +229,8 @@ UNDO_OFFSET = ORDERS_OFFSET + ORDER_STATE.size * ORDER_COUNT
 TRADES_OFFSET = UNDO_OFFSET + UNDO.size
 REPEATS_OFFSET = TRADES_OFFSET + TRADES.size * STRATEGY_COUNT_MAX
 QUOTES_OFFSET = REPEATS_OFFSET + REPEATS.size * SYMBOL_COUNT_MAX
-CORRELATION_OFFSET = QUOTES_OFFSET + QUOTES.size * SYMBOL_COUNT_MAX
+KEPT_OFFSET = QUOTES_OFFSET + QUOTES.size * SYMBOL_COUNT_MAX
+CORRELATION_OFFSET = KEPT_OFFSET + KEPT.size
 # What a fresh start sets to zero; what lies behind is written before it is read.
 CLEARED_SIZE = CORRELATION_OFFSET + CORRELATION_CLEARED
 
@@ -354,6 +355,7 @@ CONTEXT = Record(
             ("trades", "TRADES rows, by Strategy"),
             ("quote_rows", "QUOTES rows, by symbol"),
             ("repeats", "REPEATS rows, by symbol"),
+            ("kept", "KEPT"),
             ("correlation", "CORRELATION"),
             ("parameters", "PARAMETERS"),
             ("counters", "risk's counter block"),

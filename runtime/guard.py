@@ -10,14 +10,18 @@ from __future__ import annotations
 import os
 import select
 import signal
+import time
 from collections.abc import Callable
 from typing import Any
 
 from config.settings import Settings
+from config.strategies import strategy_names
 from runtime.crew import Crew
 from runtime.instance_folder import InstanceFolder, Venue
 from runtime.kill_command import outcome_lines
 from runtime.latch_keeper import LatchKeeper, adopt_leftovers
+from runtime.limit_file import KeptLimits
+from runtime.limit_keeper import LimitKeeper, MakeWords
 from runtime.venue_task import ClearVenue, VenueTask, task_of
 from shm.latch_table import LatchReason
 from shm.tables import ProcessState
@@ -33,14 +37,20 @@ class Guard:
     Args:
         settings: of the instance.
         clear_venue: `executor.emergency.clear_venue`.
+        limit_words: `risk.keeping.LimitWords`.
         warn: logs and tells people.
     """
 
     def __init__(
-        self, settings: Settings, clear_venue: ClearVenue, warn: Callable[[str], None]
+        self,
+        settings: Settings,
+        clear_venue: ClearVenue,
+        limit_words: MakeWords,
+        warn: Callable[[str], None],
     ) -> None:
         self._settings = settings
         self._clear_venue = clear_venue
+        self._limit_words = limit_words
         self._warn = warn
         self._folder = InstanceFolder(settings.system.state_folder, settings.system.instance)
         self._venue: Venue | None = None
@@ -61,10 +71,26 @@ class Guard:
         self._keeper = LatchKeeper(memory.control, self._folder, log, self._warn)
         self._keeper.take_over()
         self._folder.write_venue(venue)
+        words = self._limit_words(memory, venue.symbols, strategy_names(self._settings))
+        self._limits = LimitKeeper(words, self._folder, venue, memory.control, log, self._warn)
+        problem = self._limits.begin()
+        if problem:
+            # Unknown is a state: the day may be lost already, so a person has to look.
+            self._warn(problem)
+            self._keeper.trip(LatchReason.MEMORY, problem)
 
-    def allow(self) -> None:
+    @property
+    def kept_limits(self) -> KeptLimits | None:
+        """Return what an earlier run's limits remembered of this venue, for risk."""
+        return self._limits.earlier
+
+    def allow(self, say: Callable[[str], None]) -> None:
         """Note that entries are allowed: from here on there may be something at the venue."""
         self._is_trading = True
+        remembered = self._limits.remembered(time.time_ns())
+        if remembered:
+            self._log.info(remembered)
+            say(remembered)
 
     def tend(self, crew: Crew | None) -> str:
         """Keep and tell latches; protect positions when a stage will not come back.
@@ -77,6 +103,7 @@ class Guard:
         """
         if self._venue is None:
             return ""
+        self._limits.tend()
         reason = ""
         if crew is not None and crew.halted and self._is_trading:
             names = ", ".join(sorted(crew.halted))
@@ -105,6 +132,7 @@ class Guard:
     def leave_nothing(self, crew: Crew) -> None:
         """After the stages: clear the venue where they could not, so that nothing is left alone."""
         self._keeper.tend()
+        self._limits.tend(is_last=True)
         crew.kill()
         closed = self._memory.process("executor").state == ProcessState.STOPPED
         if closed and not self.is_headless(crew):

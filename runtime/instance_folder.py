@@ -1,7 +1,8 @@
-"""What outlives an instance's processes: where its orders went, and the latches that hold.
+"""What outlives an instance's processes: its venue, latches that hold, what limits remember.
 
     <system.state_folder>/<instance>/venue.json    written at the start, removed by a clean stop
     <system.state_folder>/<instance>/latch.json    there while the kill latch is held
+    <system.state_folder>/<instance>/limits.json   what risk's limits remember, by venue
 
 Files are written whole (a new file that takes the old one's name), readable by their owner alone,
 and hold no secret: keys come from the environment or .env, also for make kill.
@@ -13,10 +14,14 @@ import contextlib
 import fcntl
 import json
 import os
-from collections.abc import Iterator, Sequence
+import time
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
+
+from runtime import limit_file
+from runtime.limit_file import KeptLimits, VenueKey
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -65,6 +70,7 @@ class InstanceFolder:
         self.path = ROOT / state_folder / instance
         self._venue = self.path / "venue.json"
         self._latch = self.path / "latch.json"
+        self._limits = self.path / "limits.json"
 
     def write_venue(self, venue: Venue) -> None:
         """Note where orders will go. Raises FolderError."""
@@ -120,6 +126,39 @@ class InstanceFolder:
             with self._locked():
                 self._latch.unlink(missing_ok=True)
 
+    def limits(self) -> dict[VenueKey, KeptLimits]:
+        """Return what limits remember, by venue.
+
+        Raises:
+            FolderError: the file is damaged, or of another layout.
+        """
+        found = self._read(self._limits)
+        try:
+            return limit_file.parse(found) if found is not None else {}
+        except ValueError as error:
+            raise FolderError(f"state file is damaged: path={self._limits}: {error}") from error
+
+    def write_limits(self, kept: Mapping[VenueKey, KeptLimits], is_last: bool = False) -> None:
+        """Keep what limits remember. Raises FolderError.
+
+        It is written every second while trading goes on, so only the last of a run waits for the
+        disk. A machine that loses its power may leave an older file, or one that is damaged.
+        """
+        self._write(self._limits, limit_file.dump(kept), is_durable=is_last)
+
+    def set_limits_aside(self) -> Path:
+        """Give a damaged file another name, for people to look at; return it. Raises FolderError.
+
+        A file that vanished meanwhile is no error.
+        """
+        aside = self._limits.with_suffix(f".json.damaged-{int(time.time())}")
+        try:
+            with contextlib.suppress(FileNotFoundError):
+                self._limits.replace(aside)
+        except OSError as error:
+            raise FolderError(f"cannot rename {self._limits}: {error.strerror}") from error
+        return aside
+
     @contextlib.contextmanager
     def _locked(self) -> Iterator[None]:
         """Keep the command and the supervisor from writing over each other's rows."""
@@ -134,7 +173,7 @@ class InstanceFolder:
         finally:
             os.close(handle)
 
-    def _write(self, path: Path, content: dict[str, Any]) -> None:
+    def _write(self, path: Path, content: dict[str, Any], is_durable: bool = True) -> None:
         fresh = path.with_suffix(f".{os.getpid()}")
         try:
             self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -143,7 +182,8 @@ class InstanceFolder:
                 json.dump(content, file, indent=2)
                 file.write("\n")
                 file.flush()
-                os.fsync(file.fileno())
+                if is_durable:
+                    os.fsync(file.fileno())
             fresh.replace(path)
         except OSError as error:
             raise FolderError(f"cannot write {path}: {error.strerror}") from error

@@ -19,6 +19,7 @@ from config.settings import Settings
 from config.venues import EMBEDDED, ORDER_VENUE, order_endpoints
 from runtime.instance_folder import FolderError, InstanceFolder, LatchRow, Venue
 from runtime.latch_keeper import row_of
+from runtime.limit_file import KeptLimits, VenueKey
 from runtime.preparation import BAD_INPUT, FAILED, PipelineError
 from runtime.venue_task import ClearVenue, VenueOutcome, open_statuses, task_of
 from shm import segments, topology
@@ -113,16 +114,24 @@ def rearm(settings: Settings, confirm: str) -> int:
     memory, _ = _attach(instance)
     rows = _all_rows(folder, memory)
     throttled = memory.control.throttle_latches if memory is not None else 0
-    if not rows and not throttled:
+    kept = _kept_limits(folder)
+    kept_rows = [row for one in kept.values() for row in one.latched.items()]
+    if not rows and not throttled and not kept_rows:
         print(f"nothing is latched: instance={instance}")
         return 0
     for row in rows:
         print(row.text())
     if throttled:
         print(f"throttled by risk: {throttled} strategies of symbols entered again and again alike")
+    for symbol, names in kept_rows:
+        print(f"throttled by risk, kept over runs: {symbol}: {', '.join(names)}")
     _confirm(confirm)
     # The file first: the supervisor takes a file without a latch for a trip of its own.
     folder.forget_latches()
+    # Without a run this is all there is to release; a run writes what it then knows.
+    released = {key: one.rearmed() for key, one in kept.items()}
+    if released != kept:
+        folder.write_limits(released, is_last=True)
     if memory is not None:
         control = memory.control
         control.kill_flatten = 0
@@ -140,6 +149,15 @@ def _all_rows(folder: InstanceFolder, memory: topology.SharedMemory | None) -> l
     # The supervisor's word may stand for what the file has from an earlier run.
     fresh = [x for x in now if (x.writer, x.tripped_ns) not in have]
     return rows + [row_of(x) for x in fresh if not rows or x.writer != "supervisor"]
+
+
+def _kept_limits(folder: InstanceFolder) -> dict[VenueKey, KeptLimits]:
+    try:
+        return folder.limits()
+    except FolderError as error:
+        # The next start finds it as well, and latches.
+        print(f"warning: {error}", file=sys.stderr)
+        return {}
 
 
 def _confirm(confirm: str) -> None:

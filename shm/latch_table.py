@@ -21,6 +21,7 @@ class LatchReason(IntEnum):
     DRAWDOWN = 3
     DAILY_LOSS = 4
     SUPERVISOR = 5
+    MEMORY = 6
 
 
 # What a person is told; one sentence each.
@@ -31,6 +32,7 @@ MEANINGS = {
     LatchReason.DRAWDOWN: "equity fell below (1 − risk.max_drawdown) × its peak",
     LatchReason.DAILY_LOSS: "the day's loss reached its limit",
     LatchReason.SUPERVISOR: "the supervisor itself failed",
+    LatchReason.MEMORY: "what limits remembered of earlier runs cannot be read",
 }
 assert set(MEANINGS) == set(LatchReason), "one meaning per reason"
 

@@ -32,6 +32,12 @@ class Latch:
         self.is_rearmed = self.is_rearmed or self.reason != LatchReason.NONE
         self.reason = LatchReason.NONE
 
+    def wallet_changed(self, change: int) -> None:
+        """Let the wallet change while the system was down: what was paid in is no profit."""
+        if change > 0:
+            self.peak += change
+            self.day_start += change
+
     def step(self, equity: int, day: int) -> None:
         """Take an equity, at a day: one before the last begins none."""
         begins = self.is_rearmed or self.day_start == 0 or day > self.day

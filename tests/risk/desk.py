@@ -16,6 +16,8 @@ from risk.state import (
     GUARD,
     GUARDS_OFFSET,
     HEADER,
+    KEPT,
+    KEPT_OFFSET,
     ORDER_COUNT,
     ORDER_STATE,
     ORDERS_OFFSET,
@@ -85,6 +87,8 @@ class Desk:
         self.control.wallet_e8 = 10_000 * 10**8
         for index in range(SYMBOL_COUNT):
             self._fill_symbol(index)
+        # Its cold start is behind it: a process that starts again goes on.
+        self.kept.whole = 1
         self.trade_ids = itertools.count(1)
         self.restart_process()
 
@@ -137,6 +141,10 @@ class Desk:
     @property
     def header(self) -> Any:
         return HEADER.at(self.memory.state("risk"))
+
+    @property
+    def kept(self) -> Any:
+        return KEPT.at(self.memory.state("risk") + KEPT_OFFSET)
 
     # -- the other stages ---------------------------------------------------------------------
 

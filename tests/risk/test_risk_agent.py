@@ -3,51 +3,21 @@
 from __future__ import annotations
 
 from types import SimpleNamespace
-from typing import Any
 
 import pytest
 
-from risk.agent import Agent
 from risk.parameters import parameters_of
-from runtime.stage import StageContext
-from runtime.wait_layout import WaitStrategy
 from shm.records import Strategy
 from shm.tables import PositionState
 from tests.risk.desk import settings_with
-
-NOWHERE: Any = None  # risk talks to no venue
-
-
-class Log:
-    """Keeps what is logged."""
-
-    def __init__(self) -> None:
-        self.lines: list[tuple[str, str, dict]] = []
-
-    def __getattr__(self, level: str):
-        return lambda event, **values: self.lines.append((level, event, values))
-
-    def events(self) -> list[str]:
-        return [event for _, event, _ in self.lines]
+from tests.risk.runs import agent_of
 
 
 @pytest.fixture
-def stage(desk, kernels):
+def stage(desk):
     def make(restarted: bool = False) -> SimpleNamespace:
-        log = Log()
-        context = StageContext(
-            name="risk",
-            settings=desk.settings,
-            memory=desk.memory,
-            kernels=kernels,
-            log=log,
-            symbols=("SYM0USDT", "SYM1USDT", "SYM2USDT"),
-            market_endpoints=NOWHERE,
-            order_endpoints=NOWHERE,
-            wait_strategy=WaitStrategy.BLOCK,
-            restarted=restarted,
-        )
-        return SimpleNamespace(agent=Agent(context), log=log)
+        agent = agent_of(desk, restarted=restarted)
+        return SimpleNamespace(agent=agent, log=agent._context.log)
 
     return make
 

@@ -1,0 +1,172 @@
+"""The supervisor's part of what limits remember: kept in a file, told to people, handed to risk.
+
+Risk does no file work: the supervisor looks at its words with every turn (50 ms) and writes the
+file when they have changed, once a second at most, and at the end. So what is younger than a second
+is missing when everything is killed at once; money that was lost in it is missing in the wallet,
+and counts all the same.
+
+Only for a venue that outlives the run: an exchange that a run starts has a new account each time.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from typing import Any, Protocol
+
+from runtime.instance_folder import FolderError, InstanceFolder, Venue
+from runtime.limit_file import E8, KeptLimits, VenueKey, day_text, wall_text
+from shm.topology import SharedMemory
+
+INTERVAL_S = 1.0
+DAY_NS = 86_400_000_000_000
+
+
+class Words(Protocol):
+    """`risk.keeping.LimitWords`: nothing of runtime imports a stage."""
+
+    symbols: tuple[str, ...]
+    strategies: dict[int, str]
+
+    def look(self) -> Any:
+        """Return the words, None while they cannot be told to belong together."""
+
+    def kept(self, seen: Any, wall_ns: int, mono_ns: int) -> KeptLimits:
+        """Return a look as it is kept."""
+
+
+MakeWords = Callable[[SharedMemory, Sequence[str], Mapping[int, str]], Words]
+
+
+class LimitKeeper:
+    """Keep what limits remember of one run, and of its venue before it.
+
+    Args:
+        words: of the run.
+        folder: where they are kept.
+        venue: of the run.
+        control: CONTROL record, in place.
+        log: of the supervisor.
+        warn: tells people.
+    """
+
+    def __init__(
+        self,
+        words: Words,
+        folder: InstanceFolder,
+        venue: Venue,
+        control: Any,
+        log: Any,
+        warn: Callable[[str], None],
+    ) -> None:
+        self._words = words
+        self._folder = folder
+        self._key: VenueKey = (venue.mode, venue.rest_url)
+        self._outlives = venue.exchange_pid == 0
+        self._control = control
+        self._log = log
+        self._warn = warn
+        self._all: dict[VenueKey, KeptLimits] = {}
+        self._seen: Any = None
+        self._next_s = 0.0
+        self._is_blocked = False
+        self.earlier: KeptLimits | None = None
+
+    def begin(self) -> str:
+        """Read the file; return "", or what is wrong with it: then nothing is remembered.
+
+        A damaged one is put aside, for people.
+        """
+        if not self._outlives:
+            return ""
+        try:
+            self._all = self._folder.limits()
+        except FolderError as error:
+            problem = f"what limits remember is lost, {error}"
+            try:
+                return f"{problem} (now {self._folder.set_limits_aside().name})"
+            except FolderError as second:
+                return f"{problem}, {second}"
+        self.earlier = self._all.get(self._key)
+        self._tell_strangers()
+        return ""
+
+    def remembered(self, wall_ns: int) -> str:
+        """Return what an earlier run left, in one line for people, "" when there is nothing."""
+        return describe(self.earlier, wall_ns) if self.earlier else ""
+
+    def tend(self, is_last: bool = False) -> None:
+        """Write the file when what is remembered has changed."""
+        if not self._outlives or (time.monotonic() < self._next_s and not is_last):
+            return
+        seen = self._words.look()
+        if seen is None or (seen == self._seen and not is_last):
+            return
+        self._next_s = time.monotonic() + INTERVAL_S
+        now = self._words.kept(seen, time.time_ns(), time.monotonic_ns())
+        self._all[self._key] = self._with_strangers(now)
+        try:
+            self._folder.write_limits(self._all, is_last)
+        except FolderError as error:
+            if not self._is_blocked:
+                self._warn(f"a restart would forget what limits remember: {error}")
+            self._is_blocked = True
+            return
+        if self._is_blocked:
+            self._warn("what limits remember is kept again")
+        self._is_blocked, self._seen = False, seen
+
+    def _strangers(self) -> tuple[dict[str, tuple[str, ...]], dict[str, Any]]:
+        """Return latches and trades of symbols and strategies that this run does not know."""
+        if self.earlier is None:
+            return {}, {}
+        known = set(self._words.strategies.values())
+        latched = {
+            symbol: tuple(n for n in names if symbol not in self._words.symbols or n not in known)
+            for symbol, names in self.earlier.latched.items()
+        }
+        trades = {name: row for name, row in self.earlier.trades.items() if name not in known}
+        return {symbol: names for symbol, names in latched.items() if names}, trades
+
+    def _with_strangers(self, now: KeptLimits) -> KeptLimits:
+        latched, trades = self._strangers()
+        merged = dict(now.latched)
+        # A person who re-arms releases all latches, seen or not.
+        for symbol, names in latched.items() if not self._control.rearm_ns else ():
+            merged[symbol] = (*merged.get(symbol, ()), *names)
+        return replace(now, latched=merged, trades={**now.trades, **trades})
+
+    def _tell_strangers(self) -> None:
+        latched, trades = self._strangers()
+        if latched or trades:
+            self._log.info(
+                "limits remember what is not configured, it stays in the file",
+                latched={symbol: list(names) for symbol, names in latched.items()},
+                trades=list(trades),
+            )
+
+
+def describe(kept: KeptLimits, wall_ns: int) -> str:
+    """Return what limits remember, in one line for people."""
+    parts = [f"limits remember {wall_text(kept.at_ns)[:19]}Z"]
+    if kept.equity is None:
+        parts.append("equity unknown")
+    else:
+        equity = kept.equity
+        day_result = (equity.base_e8 - equity.day_start_e8) / E8
+        fall = (equity.peak_e8 - equity.base_e8) / equity.peak_e8
+        day = "today" if equity.utc_day == wall_ns // DAY_NS else day_text(equity.utc_day)
+        parts.append(f"{day} {day_result:+.4f}")
+        parts.append(f"{max(0.0, fall):.2%} below the peak {equity.peak_e8 / E8:.4f}")
+    parts.append(f"losses in a row {kept.losses}")
+    if kept.cool_off_until_ns > wall_ns:
+        parts.append(f"no entries until {wall_text(kept.cool_off_until_ns)[:19]}Z")
+    if kept.latch:
+        parts.append(f"latched by {kept.latch}")
+    for symbol, names in kept.latched.items():
+        parts.append(f"latched in {symbol}: {', '.join(names)}")
+    closed = sum(row.closed for row in kept.trades.values())
+    if closed:
+        parts.append(f"closed trades {closed}")
+    return ", ".join(parts)
