@@ -136,7 +136,7 @@ LOSS_LIMITS = (
     ),
     Knob(
         _FILE, "risk.max_daily_loss", "float", "fraction", 0.05, 0.001, 0.50,
-        "Loss since the UTC day, or the run, began at which the kill latch trips",
+        "Loss since the UTC day began, over restarts, at which the kill latch trips",
     ),
     Knob(
         _FILE, "risk.max_consecutive_losses", "int", "trades", 10, 0, 1000,

@@ -17,7 +17,7 @@ whatever the price), prices.py (market events into steps), watching.py (steps in
 and protection.py (the stop that rests at the venue), coverage.py (the time without it), fills.py
 (reports), undo.py and recovery.py (what a crash leaves); entries.py (signals into orders),
 limit_table.py and limits.py (what they must pass), exposure.py (what is at stake), correlation.py,
-throttle.py, trades.py, sizing.py.
+throttle.py, trades.py, sizing.py; keeping.py and kept_equity.py (what outlives the run).
 """
 
 from __future__ import annotations

@@ -3,9 +3,9 @@
 Each entry is remembered with its symbol, strategy and side. When as many as risk.max_repeats lie
 within risk.repeat_window_ms, the next one is refused (REPEAT) and the strategy is latched for that
 symbol: bit `strategy` of SYMBOL_STATE.throttle_latch. From then on it is refused as THROTTLED, over
-restarts of risk too. `make rearm` sets control.rearm_ns (see shm/latch_table.py); risk releases
-all latches when it sees a new stamp, and states how many there are in control.throttle_latches.
-Exits are not touched.
+restarts of risk and of the run too. `make rearm` sets control.rearm_ns (see shm/latch_table.py);
+risk releases all latches when it sees a new stamp, and states how many there are in
+control.throttle_latches. Exits are not touched.
 """
 
 from __future__ import annotations

@@ -57,7 +57,9 @@ class Pipeline:
                 memory = topology.attach_all(self.instance)
             except segments.SegmentError:
                 return None
-            ready = all(memory.process(name).pid for name in STAGES)
+            # Segments of a run that was killed stay until this one has made its own.
+            is_mine = memory.process("supervisor").pid == self.process.pid
+            ready = is_mine and all(memory.process(name).pid for name in STAGES)
             if ready and memory.control.halt_reason == 0 and memory.control.reconciled:
                 return memory
             memory.close()
