@@ -44,7 +44,7 @@ class Look(NamedTuple):
     """The words as they were at one moment; two that are equal need no new file."""
 
     base_e8: int  # equity less its unrealised part
-    peak_e8: int  # 0 = equity is unknown
+    peak_e8: int
     day_start_e8: int
     utc_day: int
     latch: int
@@ -82,13 +82,17 @@ class LimitWords:
         return bool(self._words.whole)
 
     def look(self) -> Look | None:
-        """Return the words, None while they cannot be told to belong together."""
+        """Return the words, None while they cannot be told to belong together.
+
+        None as well while equity is unknown: nothing has been traded yet, and a file that says so
+        would keep the first one that knows it waiting.
+        """
         if not self.is_whole or self._undo.kind != UndoKind.NONE:
             return None
         first = self._look_once()
         if first != self._look_once() or self._undo.kind != UndoKind.NONE:
             return None
-        return first
+        return first if first.peak_e8 > 0 else None
 
     def kept(self, seen: Look, wall_ns: int, mono_ns: int) -> KeptLimits:
         """Return a look as it is kept, with names and wall-clock times; codes without a name go."""
@@ -100,7 +104,7 @@ class LimitWords:
         }
         return KeptLimits(
             at_ns=wall_ns,
-            equity=equity if seen.peak_e8 > 0 else None,
+            equity=equity,
             latch=reason_of(seen.latch).name.lower() if seen.latch else "",
             losses=seen.losses,
             cool_off_until_ns=wall_ns + pause_ns if pause_ns > 0 else 0,

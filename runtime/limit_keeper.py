@@ -30,7 +30,7 @@ class Words(Protocol):
     strategies: dict[int, str]
 
     def look(self) -> Any:
-        """Return the words, None while they cannot be told to belong together."""
+        """Return the words, None while they say nothing that can be kept."""
 
     def kept(self, seen: Any, wall_ns: int, mono_ns: int) -> KeptLimits:
         """Return a look as it is kept."""

@@ -181,7 +181,10 @@ def test_symbols_and_strategies_that_are_gone_are_no_error(desk):
     begin_run(desk, kept)
     assert desk.symbol_state(0).throttle_latch == 1 << MOMENTUM
     assert desk.control.throttle_latches == 1 and trades(desk, MOMENTUM).trade_count == 2
-    assert kept_by(desk).equity is None, "unknown until the wallet is"
+    assert words_of(desk).look() is None, "nothing is traded before the wallet is known"
+    desk.control.wallet_e8 = WALLET_E8
+    equity_is(desk, WALLET_E8)
+    assert kept_by(desk).equity == KeptEquity(WALLET_E8, WALLET_E8, WALLET_E8, FIRST_DAY)
 
 
 def test_nothing_is_seen_while_risk_is_in_the_middle_of_something(desk, monkeypatch):
