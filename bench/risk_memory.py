@@ -11,7 +11,7 @@ from typing import Any
 from config.loader import load
 from risk.parameters import wire
 from risk.positions import track_equity
-from risk.state import CORRELATION, SYMBOL_STATE, SYMBOLS_OFFSET, state_size
+from risk.state import PAIR, SYMBOL_STATE, SYMBOLS_OFFSET, state_size
 from runtime.wait_layout import WAIT, WaitStrategy
 from shm import topology
 from shm.records import SIGNAL, Strategy
@@ -54,11 +54,10 @@ class RiskMemory:
 
     def _know_correlations(self, symbol_count: int) -> None:
         """Let every pair be known, and unlike."""
-        estimate = CORRELATION.at(self.wiring.context.correlation)
-        for pair in range(symbol_count * (symbol_count + 1) // 2):
-            estimate.sample_count[pair] = 1_000
-            estimate.product[pair] = 0.1 if pair % 2 else -0.1
-            estimate.square_row[pair] = estimate.square_column[pair] = 1.0
+        for index in range(symbol_count * (symbol_count + 1) // 2):
+            pair = PAIR.at(self.wiring.context.pairs + index * PAIR.size)
+            pair.sample_count, pair.product = 1_000, 0.1 if index % 2 else -0.1
+            pair.square_row = pair.square_column = 1.0
 
     @property
     def address(self) -> int:

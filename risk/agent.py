@@ -9,7 +9,7 @@ from config.strategies import strategy_names
 from risk.keeping import LimitWords
 from risk.limit_state import KEPT
 from risk.parameters import wire
-from risk.state import CLEARED_SIZE, HEADER, KEPT_OFFSET, TOTALS_OFFSET, TOTALS_SIZE
+from risk.state import HEADER, KEPT_OFFSET, TOTALS_OFFSET, TOTALS_SIZE, cleared_size
 from runtime.quote_status import quote_counts
 from runtime.stage import StageContext
 from shm.latch_table import MEANINGS, reason_of
@@ -103,7 +103,7 @@ class Agent:
 
     def _clear(self) -> None:
         memory = self._memory
-        ctypes.memset(memory.state("risk"), 0, CLEARED_SIZE)
+        ctypes.memset(memory.state("risk"), 0, cleared_size(memory.control.symbol_count))
         ctypes.memset(memory.position_address(0), 0, POSITION.size * SYMBOL_COUNT_MAX)
         ctypes.memset(memory.control_address + TOTALS_OFFSET, 0, TOTALS_SIZE)
         memory.control.throttle_latches = 0

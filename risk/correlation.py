@@ -19,7 +19,7 @@ from __future__ import annotations
 
 import math
 
-from risk.state import CONTEXT, CORRELATION, PARAMETERS, SYMBOL_STATE
+from risk.state import CONTEXT, CORRELATION, PAIR, PARAMETERS, SYMBOL_STATE
 from risk.undo import SYMBOL_STATE_SIZE
 from shm.compiled import kernel
 from shm.tables import CONTROL
@@ -28,23 +28,25 @@ from shm.views import view_of
 context_at = view_of(CONTEXT)
 control_at = view_of(CONTROL)
 correlation_at = view_of(CORRELATION)
+pair_at = view_of(PAIR)
 parameters_at = view_of(PARAMETERS)
 symbol_state_at = view_of(SYMBOL_STATE)
 
 # What `correlation_of` returns where it is not known: no correlation is above 1.
 UNKNOWN = 2.0
+PAIR_SIZE = PAIR.size
 
 
 @kernel
 def pair_index(first: int, second: int) -> int:
-    """Return the place of a pair of symbols in the triangular tables."""
+    """Return the place of a pair of symbols in the triangular table."""
     high = max(first, second)
     low = min(first, second)
     return high * (high + 1) // 2 + low
 
 
 @kernel
-def take_returns(correlation: int, symbol_count: int, decay: float) -> None:
+def take_returns(correlation: int, pairs: int, symbol_count: int, decay: float) -> None:
     """Take one step: `step_return` holds each symbol's return, `known_step` the step of its price.
 
     A symbol has a return when its price was known at this step and at the one before; the caller
@@ -60,17 +62,11 @@ def take_returns(correlation: int, symbol_count: int, decay: float) -> None:
             lower = view.step_return[low]
             if lower != lower:
                 continue
-            pair = base + low
-            seen = view.sample_count[pair]
-            weight = decay if seen > 0 else 0.0
-            if seen == 0:
-                view.product[pair] = 0.0
-                view.square_row[pair] = 0.0
-                view.square_column[pair] = 0.0
-            view.product[pair] = weight * view.product[pair] + upper * lower
-            view.square_row[pair] = weight * view.square_row[pair] + upper * upper
-            view.square_column[pair] = weight * view.square_column[pair] + lower * lower
-            view.sample_count[pair] = seen + 1
+            pair = pair_at(pairs + (base + low) * PAIR_SIZE)
+            pair.product = decay * pair.product + upper * lower
+            pair.square_row = decay * pair.square_row + upper * upper
+            pair.square_column = decay * pair.square_column + lower * lower
+            pair.sample_count += 1
 
 
 @kernel
@@ -98,40 +94,38 @@ def observe_prices(context: int, now_ns: int) -> int:
             estimate.step_return[symbol] = mid / estimate.mid[symbol] - 1.0
         estimate.mid[symbol] = mid
         estimate.known_step[symbol] = step
-    take_returns(view.correlation, count, settings.correlation_decay)
+    take_returns(view.correlation, view.pairs, count, settings.correlation_decay)
     return 1
 
 
 @kernel
 def likeness_of(
-    correlation: int, first: int, second: int, samples_min: int, sign: int, least: float
+    pairs: int, first: int, second: int, samples_min: int, sign: int, least: float
 ) -> float:
     """Return the correlation of two symbols times `sign` where it is above `least`, else `least`.
 
     UNKNOWN as in `correlation_of`. The root is only taken of what is above: `least` ≥ 0.
     """
-    view = correlation_at(correlation)
-    pair = pair_index(first, second)
-    square = view.square_row[pair] * view.square_column[pair]
-    if view.sample_count[pair] < samples_min or not square > 0.0:
+    pair = pair_at(pairs + pair_index(first, second) * PAIR_SIZE)
+    square = pair.square_row * pair.square_column
+    if pair.sample_count < samples_min or not square > 0.0:
         return UNKNOWN
-    product = view.product[pair] * sign
+    product = pair.product * sign
     if product <= 0.0 or product * product <= least * least * square:
         return least
     return max(least, min(1.0, product / math.sqrt(square)))
 
 
 @kernel
-def correlation_of(correlation: int, first: int, second: int, samples_min: int) -> float:
+def correlation_of(pairs: int, first: int, second: int, samples_min: int) -> float:
     """Return the correlation of two symbols in -1..1, or UNKNOWN.
 
     Unknown: fewer than `samples_min` returns in common, or a price that never moved.
     """
-    view = correlation_at(correlation)
-    pair = pair_index(first, second)
-    if view.sample_count[pair] < samples_min:
+    pair = pair_at(pairs + pair_index(first, second) * PAIR_SIZE)
+    if pair.sample_count < samples_min:
         return UNKNOWN
-    scale = math.sqrt(view.square_row[pair] * view.square_column[pair])
+    scale = math.sqrt(pair.square_row * pair.square_column)
     if not scale > 0.0:
         return UNKNOWN
-    return max(-1.0, min(1.0, view.product[pair] / scale))
+    return max(-1.0, min(1.0, pair.product / scale))

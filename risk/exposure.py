@@ -110,7 +110,7 @@ def _compare(context: int, symbol: int, other: int) -> None:
     sign = check.side * side_of(position_address(context, other))
     samples_min = settings.correlation_samples_min
     least = check.correlation
-    found = likeness_of(view.correlation, symbol, other, samples_min, sign, least)
+    found = likeness_of(view.pairs, symbol, other, samples_min, sign, least)
     if found == UNKNOWN:
         check.unknown_pairs += 1
     else:

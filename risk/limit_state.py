@@ -48,22 +48,27 @@ KEPT = Record(
 
 CORRELATION = Record(
     "risk_correlation",
-    "Returns of mid prices on a fixed grid, and their weighted products for all pairs of symbols.",
+    "Returns of mid prices on a fixed grid.",
     [
         Field("step_ns", "i64", "ns, monotonic", "risk", "when the last return was taken"),
         Field("step_count", "i64", "count", "risk", "steps taken"),
         Field("mid", "f64", "ticks", "risk", "mid price at known_step", SYMBOL_COUNT_MAX),
         Field("known_step", "i64", "count", "risk", "when mid was taken", SYMBOL_COUNT_MAX),
         Field("step_return", "f64", "fraction", "risk", "of this step", SYMBOL_COUNT_MAX),
-        Field("sample_count", "i64", "count", "risk", "returns of both, by pair", PAIR_COUNT),
-        # What follows counts only where sample_count is not 0: it needs no clearing.
-        Field("product", "f64", "weighted sum", "risk", "of both returns, by pair", PAIR_COUNT),
-        Field("square_row", "f64", "weighted sum", "risk", "of the higher symbol", PAIR_COUNT),
-        Field("square_column", "f64", "weighted sum", "risk", "of the lower symbol", PAIR_COUNT),
     ],
     align=128,
 )
-CORRELATION_CLEARED = CORRELATION.offset("product")
+
+PAIR = Record(
+    "risk_pair",
+    "One per pair of symbols: the weighted products of their returns, in half a cache line.",
+    [
+        Field("sample_count", "i64", "count", "risk", "returns of both; 0 = the rest is nothing"),
+        Field("product", "f64", "weighted sum", "risk", "of both returns"),
+        Field("square_row", "f64", "weighted sum", "risk", "of the higher symbol"),
+        Field("square_column", "f64", "weighted sum", "risk", "of the lower symbol"),
+    ],
+)
 
 ENTRY_CHECK = Record(
     "risk_entry_check",

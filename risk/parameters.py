@@ -19,6 +19,7 @@ from risk.state import (
     GUARDS_OFFSET,
     KEPT_OFFSET,
     ORDERS_OFFSET,
+    PAIRS_OFFSET,
     PARAMETERS,
     QUOTES_OFFSET,
     REPEATS_OFFSET,
@@ -198,6 +199,7 @@ def wire(memory: SharedMemory, settings: Settings, wait_address: int) -> Wiring:
     context.repeats = state + REPEATS_OFFSET
     context.kept = state + KEPT_OFFSET
     context.correlation = state + CORRELATION_OFFSET
+    context.pairs = state + PAIRS_OFFSET
     context.parameters = ctypes.addressof(parameters)
     context.counters = memory.counters.block("risk")
     context.histogram = memory.histograms.address_of("risk")

@@ -11,7 +11,7 @@ from __future__ import annotations
 from enum import IntEnum
 
 from config.settings import Settings
-from risk.limit_state import CORRELATION, CORRELATION_CLEARED, KEPT, REPEATS, TRADES
+from risk.limit_state import CORRELATION, KEPT, PAIR, PAIR_COUNT, REPEATS, TRADES
 from risk.limit_state import ENTRY_CHECK as ENTRY_CHECK  # all layouts are found in this module
 from risk.quote_state import QUOTE_ORDERS_MAX, QUOTED_COUNT_MAX, QUOTES
 from shm.fields import Field, Record
@@ -231,14 +231,18 @@ REPEATS_OFFSET = TRADES_OFFSET + TRADES.size * STRATEGY_COUNT_MAX
 QUOTES_OFFSET = REPEATS_OFFSET + REPEATS.size * SYMBOL_COUNT_MAX
 KEPT_OFFSET = QUOTES_OFFSET + QUOTES.size * SYMBOL_COUNT_MAX
 CORRELATION_OFFSET = KEPT_OFFSET + KEPT.size
-# What a fresh start sets to zero; what lies behind is written before it is read.
-CLEARED_SIZE = CORRELATION_OFFSET + CORRELATION_CLEARED
+PAIRS_OFFSET = CORRELATION_OFFSET + CORRELATION.size
+
+
+def cleared_size(symbol_count: int) -> int:
+    """Return the bytes that a fresh start sets to zero: no pairs of symbols that are not there."""
+    return PAIRS_OFFSET + PAIR.size * (symbol_count * (symbol_count + 1) // 2)
 
 
 def state_size(settings: Settings, symbol_count: int) -> int:
     """Return the bytes of risk's state segment: the same whatever the settings."""
     assert symbol_count <= SYMBOL_COUNT_MAX, f"too many symbols: symbol_count={symbol_count}"
-    return CORRELATION_OFFSET + CORRELATION.size
+    return PAIRS_OFFSET + PAIR.size * PAIR_COUNT
 
 
 PARAMETERS = Record(
@@ -357,6 +361,7 @@ CONTEXT = Record(
             ("repeats", "REPEATS rows, by symbol"),
             ("kept", "KEPT"),
             ("correlation", "CORRELATION"),
+            ("pairs", "PAIR rows, see pair_index"),
             ("parameters", "PARAMETERS"),
             ("counters", "risk's counter block"),
             ("histogram", "the histogram `risk`"),

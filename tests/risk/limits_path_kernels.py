@@ -279,10 +279,10 @@ def pair_is_alike(run: int, symbol: int, side: int, other: int) -> bool:
     """Return whether an open position forbids an order by the correlation of the two."""
     view = run_at(run)
     settings = parameters_at(context_at(view.context).parameters)
-    estimate = context_at(view.context).correlation
+    pairs = context_at(view.context).pairs
     if settings.correlation_limit >= 1.0:
         return False
-    found = correlation_of(estimate, symbol, other, settings.correlation_samples_min)
+    found = correlation_of(pairs, symbol, other, settings.correlation_samples_min)
     if found == UNKNOWN:
         return True
     held = view.held_lot[other]

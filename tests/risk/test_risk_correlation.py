@@ -19,7 +19,8 @@ from risk.correlation import (
     pair_index,
     take_returns,
 )
-from risk.state import CORRELATION, CORRELATION_OFFSET
+from risk.limit_state import PAIR_COUNT
+from risk.state import CORRELATION, CORRELATION_OFFSET, PAIR, PAIRS_OFFSET
 from shm.records import SYMBOL_COUNT_MAX
 from tests.naive.risk_correlation import Prices
 from tests.risk.test_risk_exposure import LARGE, check_counts, try_entry
@@ -28,20 +29,30 @@ SECOND = 1_000_000_000
 MIN = 5
 
 
-def step(estimate, prices: Prices, mids: list[float | None], decay: float) -> None:
+class Estimate:
+    """A CORRELATION record and all pairs, as a fresh start leaves them."""
+
+    def __init__(self) -> None:
+        self.record = CORRELATION.new()
+        self._pairs = ctypes.create_string_buffer(PAIR.size * PAIR_COUNT)
+        self.address = ctypes.addressof(self.record)
+        self.pairs = ctypes.addressof(self._pairs)
+
+
+def step(estimate: Estimate, prices: Prices, mids: list[float | None], decay: float) -> None:
     """Give both the next prices; returns as `observe_prices` makes them."""
     before = prices.rows[-1] if prices.rows else [None] * len(mids)
     prices.add(mids)
     for symbol, (old, new) in enumerate(zip(before, mids, strict=True)):
         known = old is not None and new is not None
-        estimate.step_return[symbol] = new / old - 1.0 if known else math.nan
-    take_returns(ctypes.addressof(estimate), len(mids), decay)
+        estimate.record.step_return[symbol] = new / old - 1.0 if known else math.nan
+    take_returns(estimate.address, estimate.pairs, len(mids), decay)
 
 
-def agree(estimate, prices: Prices, count: int) -> None:
+def agree(estimate: Estimate, prices: Prices, count: int) -> None:
     for first in range(count):
         for second in range(count):
-            found = correlation_of(ctypes.addressof(estimate), first, second, MIN)
+            found = correlation_of(estimate.pairs, first, second, MIN)
             wanted = prices.correlation(first, second, MIN)
             if wanted is None:
                 assert found == UNKNOWN
@@ -50,7 +61,7 @@ def agree(estimate, prices: Prices, count: int) -> None:
                 assert -1.0 <= found <= 1.0
             for sign in (1, -1):
                 for least in (0.0, 0.4, 1.0):
-                    alike = likeness_of(ctypes.addressof(estimate), first, second, MIN, sign, least)
+                    alike = likeness_of(estimate.pairs, first, second, MIN, sign, least)
                     above = UNKNOWN if wanted is None else max(least, found * sign)
                     assert math.isclose(alike, above, abs_tol=1e-15), (first, second, least)
 
@@ -62,7 +73,7 @@ def agree(estimate, prices: Prices, count: int) -> None:
 )  # fmt: skip
 def test_any_prices_agree_with_numpy(seed, count, steps, decay, missing):
     generator = np.random.default_rng(seed)
-    estimate, prices = CORRELATION.new(), Prices(decay)
+    estimate, prices = Estimate(), Prices(decay)
     mixing = generator.normal(size=(count, count))
     mids = np.full(count, 1000.0)
     for _ in range(steps):
@@ -78,15 +89,15 @@ def test_pairs_have_places_of_their_own():
 
 
 def test_a_price_that_never_moves_is_not_known_and_likeness_is():
-    estimate, prices = CORRELATION.new(), Prices(0.9)
+    estimate, prices = Estimate(), Prices(0.9)
     for k in range(20):
         up = 1000.0 + (k % 3)
         step(estimate, prices, [up, 2 * up, 5000.0 - 3 * up, 77.0], 0.9)
-    address = ctypes.addressof(estimate)
-    assert correlation_of(address, 0, 1, MIN) == pytest.approx(1.0, abs=1e-6)
-    assert correlation_of(address, 0, 2, MIN) == pytest.approx(-1.0, abs=1e-3)
-    assert correlation_of(address, 0, 3, MIN) == correlation_of(address, 3, 3, MIN) == UNKNOWN
-    assert correlation_of(address, 0, 1, 20) == UNKNOWN, "19 returns are too few"
+    pairs = estimate.pairs
+    assert correlation_of(pairs, 0, 1, MIN) == pytest.approx(1.0, abs=1e-6)
+    assert correlation_of(pairs, 0, 2, MIN) == pytest.approx(-1.0, abs=1e-3)
+    assert correlation_of(pairs, 0, 3, MIN) == correlation_of(pairs, 3, 3, MIN) == UNKNOWN
+    assert correlation_of(pairs, 0, 1, 20) == UNKNOWN, "19 returns are too few"
 
 
 def walk(desk, alike: bool, steps: int = 12) -> None:
@@ -100,6 +111,11 @@ def walk(desk, alike: bool, steps: int = 12) -> None:
             state.bid_tick, state.ask_tick = 450_000 + move, 450_001 + move
             state.best_valid = 1
         assert observe_prices(desk.wiring.address, now + k * SECOND) == 1
+
+
+def samples(desk, first: int, second: int) -> int:
+    base = desk.memory.state("risk") + PAIRS_OFFSET
+    return PAIR.at(base + pair_index(first, second) * PAIR.size).sample_count
 
 
 @pytest.fixture
@@ -133,17 +149,17 @@ def test_steps_keep_to_the_grid_and_a_lost_price_gives_no_return(limited):
     estimate = CORRELATION.at(desk.memory.state("risk") + CORRELATION_OFFSET)
     walk(desk, alike=True, steps=4)
     last = estimate.step_ns
-    assert estimate.sample_count[pair_index(0, 1)] == 3
+    assert samples(desk, 0, 1) == 3
     assert observe_prices(desk.wiring.address, last + SECOND - 1) == 0
     desk.symbol_state(1).best_valid = 0
     assert observe_prices(desk.wiring.address, last + SECOND) == 1
     desk.symbol_state(1).best_valid = 1
     assert observe_prices(desk.wiring.address, last + 2 * SECOND) == 1
-    assert estimate.sample_count[pair_index(0, 1)] == 3
-    assert estimate.sample_count[pair_index(0, 0)] == 5
+    assert samples(desk, 0, 1) == 3
+    assert samples(desk, 0, 0) == 5
     # After a pause of the process the return over the pause is one sample.
     assert observe_prices(desk.wiring.address, last + 9 * SECOND) == 1
-    assert estimate.sample_count[pair_index(0, 1)] == 4
+    assert samples(desk, 0, 1) == 4
 
 
 def test_the_loop_takes_the_steps(make_desk):
