@@ -12,6 +12,7 @@ from typing import Any
 from config.environment import load_credentials
 from executor import state
 from executor.clock import VenueClock
+from executor.closing import serve_risk
 from executor.comparing import Comparing
 from executor.countdown import Countdown
 from executor.counts import Counts
@@ -48,9 +49,9 @@ FULL_WAIT_NS = 1_000_000
 DEAF_WAIT_NS = 1_000_000
 # A fill that a response implies usually arrives on its own within this time.
 GAP_NS = 50_000_000
-# Share of the stop time for cancelling and comparing. The supervisor gives the stages half of the
-# stop time, after the positions were closed; this leaves room to end the threads in that half.
-CLOSE_SHARE = 0.45
+# Shares of the stop time: for risk to close, and until all is canceled and compared. Stages have
+# half of it, after positions were closed; this leaves room to end the threads in that half.
+RISK_SHARE, CLOSE_SHARE = 0.2, 0.45
 LAST_LOOK_S = 0.2  # for the funding that was paid last
 START_SHARE = 0.8
 # The interpreter hands over between threads at this interval: the worker's must not hold up an
@@ -367,10 +368,14 @@ class Agent:
 
     def on_close(self) -> None:
         """Refuse what is left in the ring, cancel what is open, and compare with the venue."""
+        began_s, stop_s = time.monotonic(), self._context.settings.supervisor.stop_timeout_s
         self._placing.closing = True
+        latest_ns = int((began_s + stop_s * RISK_SHARE) * NS_PER_S)
+        if not serve_risk(self._context.memory, self._slice, latest_ns):
+            self._log.error("risk has not closed, its last orders are not waited for")
         self._take_orders()
         self._settle()
-        seconds = self._context.settings.supervisor.stop_timeout_s * CLOSE_SHARE
+        seconds = began_s + stop_s * CLOSE_SHARE - time.monotonic()
         if not self._run_until_done(self._reconciler.close(), seconds):
             undecided = sorted(self._ledger.table.open_ids)
             self._counts.orders_lost.value = len(undecided)
@@ -389,12 +394,4 @@ class Agent:
         self._reconciler.insist_on_swept()
 
     def _run_until_done(self, procedure: Procedure, seconds: float) -> bool:
-        """Work until a procedure has ended; return False when the time was over before."""
-        ended: list[object] = []
-        self._runner.start(procedure, ended.append)
-        latest_ns = time.monotonic_ns() + int(seconds * NS_PER_S)
-        while not ended and time.monotonic_ns() < latest_ns:
-            self._slice(min(latest_ns, time.monotonic_ns() + self._slice_ns))
-        if ended and isinstance(ended[0], VenueDataError):
-            return False
-        return bool(ended)
+        return self._runner.complete(procedure, self._slice, seconds, self._slice_ns)

@@ -123,7 +123,8 @@ class Placing:
         """Return why an order is not sent, in the order of the checks, or 0."""
         if not self._is_well_formed(order):
             return venue.CODE_MALFORMED
-        if self.closing:
+        # A position that is left is protected to the end.
+        if self.closing and order.type != OrderType.STOP_MARKET:
             return venue.CODE_CLOSING
         if order.expires_ns and time.monotonic_ns() > order.expires_ns:
             return venue.CODE_STALE

@@ -45,6 +45,20 @@ class Runner:
         self.active += 1
         self._step(procedure, None, done)
 
+    def complete(
+        self, procedure: Procedure, work: Callable[[int], int], seconds: float, slice_ns: int
+    ) -> bool:
+        """Work until a procedure has ended; False when the time was over before, or data bad.
+
+        `work` works until a monotonic time, which is never further away than `slice_ns`.
+        """
+        ended: list[object] = []
+        self.start(procedure, ended.append)
+        latest_ns = time.monotonic_ns() + int(seconds * 1e9)
+        while not ended and (now := time.monotonic_ns()) < latest_ns:
+            work(min(latest_ns, now + slice_ns))
+        return bool(ended) and not isinstance(ended[0], VenueDataError)
+
     def _step(self, procedure: Procedure, value: Any, done: Callable[[Any], None] | None) -> None:
         try:
             wanted = procedure.send(value)

@@ -68,6 +68,7 @@ PAIR = Record(
         Field("square_row", "f64", "weighted sum", "risk", "of the higher symbol"),
         Field("square_column", "f64", "weighted sum", "risk", "of the lower symbol"),
     ],
+    align=32,
 )
 
 ENTRY_CHECK = Record(

@@ -59,8 +59,8 @@ def lag_tick(context: int, symbol: int) -> int:
 def _is_outdated(context: int, symbol: int, now_ns: int) -> bool:
     """Return whether a resting stop is to be replaced by another now.
 
-    While an exit is in flight, or the position is to be closed or the system to stop, it stays as
-    it is: it covers at least what will be left.
+    While an exit is in flight, or the position is to be closed, it stays as it is: it covers at
+    least what will be left. While the system stops it stays unless it covers too little.
     """
     view = context_at(context)
     guard = guard_at(guard_address(context, symbol))
@@ -71,10 +71,10 @@ def _is_outdated(context: int, symbol: int, now_ns: int) -> bool:
         return True
     if row.exit_order_id != 0 or state.doubt_order_id != 0 or state.want_close != 0:
         return False
-    if view.closing != 0 or control_at(view.control).stop_requested != 0:
-        return False
     if guard.quantity_lot < wanted_lot(place):
         return True
+    if view.closing != 0 or control_at(view.control).stop_requested != 0:
+        return False
     # Too large is no harm, as it is reduce-only: it waits for its turn, as a move does.
     if now_ns - guard.placed_ns < parameters_at(view.parameters).stop_move_ns:
         return False

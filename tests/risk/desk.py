@@ -33,7 +33,9 @@ from shm.records import (
     REPORT,
     SIGNAL,
     EventKind,
+    OrderAction,
     OrderFlag,
+    OrderReason,
     OrderStatus,
     Strategy,
 )
@@ -258,6 +260,11 @@ class Desk:
     def release_retry(self, symbol: int = 0) -> None:
         """Let the pause before the next exit be over."""
         self.symbol_state(symbol).retry_ns = 1
+
+
+def kinds(orders: list[Any]) -> list[tuple[str, str]]:
+    """Return each order's action and reason by name."""
+    return [(OrderAction(o.action).name, OrderReason(o.reason).name) for o in orders]
 
 
 def is_exit(order: Any) -> bool:

@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+import threading
+import time
 from types import SimpleNamespace
 
 import pytest
 
 from risk.parameters import parameters_of
-from shm.records import Strategy
+from risk.state import GuardState
+from shm.records import OrderAction, OrderStatus, Strategy
 from shm.tables import PositionState
-from tests.risk.desk import settings_with
+from tests.risk.desk import kinds, settings_with
 from tests.risk.runs import agent_of
 
 
 @pytest.fixture
 def stage(desk):
-    def make(restarted: bool = False) -> SimpleNamespace:
+    usual = desk
+
+    def make(desk=usual, restarted: bool = False) -> SimpleNamespace:
         agent = agent_of(desk, restarted=restarted)
         return SimpleNamespace(agent=agent, log=agent._context.log)
 
@@ -68,6 +73,75 @@ def test_closing_opens_nothing_but_takes_reports(desk, stage):
     assert desk.orders() == [] and desk.count("rejected_halted") == 1
     (left,) = [values for _, event, values in made.log.lines if event == "position left open"]
     assert left["symbol"] == "SYM0USDT" and left["stop_tick"] == desk.position().stop_tick
+
+
+class Venue:
+    """Answers risk's orders from a thread while risk closes, as the executor does."""
+
+    def __init__(self, desk, answers: list[OrderStatus]) -> None:
+        self._desk, self._answers = desk, answers
+        self.seen: list[tuple[str, str]] = []
+        self._thread = threading.Thread(target=self._serve)
+        self._thread.start()
+
+    def _serve(self) -> None:
+        until, pause = time.monotonic() + 10.0, threading.Event()
+        while self._answers and time.monotonic() < until:
+            for order in self._desk.orders():
+                self.seen += kinds([order])
+                self._desk.report(order, self._answers.pop(0))
+            pause.wait(0.001)
+
+    def join(self) -> list[tuple[str, str]]:
+        self._thread.join()
+        return self.seen
+
+
+def test_a_stop_on_the_move_rests_again_before_risk_has_closed(guarded, stage):
+    made = stage(guarded)
+    entry = guarded.enter()
+    guarded.fill(entry, 450_000)
+    guarded.look()
+    (stop,) = guarded.orders()
+    guarded.rest(stop)
+    guarded.release_move()
+    guarded.best(450_880, 450_881)
+    guarded.look()
+    (cancel,) = guarded.orders()
+    assert cancel.action == OrderAction.CANCEL
+    guarded.control.stop_requested = 1
+    guarded.report(stop, OrderStatus.CANCELED)
+    venue = Venue(guarded, [OrderStatus.NEW])
+    made.agent.on_close()
+    assert venue.join() == [("PLACE", "PROTECTION")]
+    assert guarded.guard().state == GuardState.RESTING
+    assert "entry or stop still under way at the end" not in made.log.events()
+
+
+def test_an_entry_that_is_filled_while_risk_closes_gets_its_stop(guarded, stage):
+    made = stage(guarded)
+    entry = guarded.enter()
+    guarded.control.stop_requested = 1
+    fill = threading.Timer(0.05, lambda: guarded.fill(entry, 450_000))
+    fill.start()
+    venue = Venue(guarded, [OrderStatus.NEW])
+    made.agent.on_close()
+    fill.join()
+    assert venue.join() == [("PLACE", "PROTECTION")]
+    assert guarded.guard().state == GuardState.RESTING
+
+
+def test_an_end_without_an_answer_is_told(make_desk, stage):
+    desk = make_desk(
+        trading__base_position_usd=1000.0, risk__max_order_notional_usd=5000.0,
+        risk__venue_stop=True, supervisor__stop_timeout_s=1,
+    )  # fmt: skip
+    made = stage(desk)
+    desk.open()
+    began = time.monotonic()
+    made.agent.on_close()
+    assert 0.1 < time.monotonic() - began < 5.0
+    assert "entry or stop still under way at the end" in made.log.events()
 
 
 def test_hold_windows_and_switches_come_from_the_settings():

@@ -12,6 +12,7 @@ from risk import protection
 from risk.state import GuardState
 from shm.records import OrderAction, OrderFlag, OrderReason, OrderStatus, OrderType
 from shm.tables import POSITION, PositionState
+from tests.risk.desk import kinds
 
 MS = 1_000_000
 OFFSET = 224  # 0.05 % of the stop of a long from 450000, rounded down
@@ -24,10 +25,6 @@ def opened(desk, side: int = 1):
     desk.rest(stop)
     assert desk.guard().state == GuardState.RESTING
     return entry, stop
-
-
-def kinds(orders) -> list[tuple[str, str]]:
-    return [(OrderAction(o.action).name, OrderReason(o.reason).name) for o in orders]
 
 
 @pytest.mark.parametrize("side", [1, -1])
@@ -323,6 +320,22 @@ def test_latches_and_halts_let_it_pass_and_a_stop_of_the_system_freezes_it(guard
     guarded.fill(exit_order, 450_880)
     guarded.look()
     assert kinds(guarded.orders()) == [("CANCEL", "PROTECTION")]
+
+
+def test_a_stop_that_covers_too_little_is_replaced_also_when_the_system_stops(guarded):
+    entry = guarded.enter()
+    guarded.fill(entry, 450_000, lot=3)
+    guarded.look()
+    (stop,) = guarded.orders()
+    guarded.rest(stop)
+    guarded.control.stop_requested = 1
+    guarded.fill(entry, 450_000, done=3)
+    guarded.look()
+    assert kinds(guarded.orders()) == [("CANCEL", "PROTECTION")]
+    guarded.report(stop, OrderStatus.CANCELED)
+    guarded.look()
+    (again,) = guarded.orders()
+    assert again.quantity_lot == entry.quantity_lot
 
 
 def test_a_lost_order_is_decided_from_the_executor_s_row(guarded):

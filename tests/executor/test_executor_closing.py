@@ -1,0 +1,83 @@
+"""The end of a run: risk closes first and is served until then, stops pass, nothing else does."""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+
+import pytest
+
+from executor import venue as wire
+from executor.closing import serve_risk
+from shm.records import OrderStatus
+from shm.segments import process_start_time
+from shm.tables import ProcessState
+from tests.executor.test_executor_stops import open_position, write_stop
+
+FAR_NS = 20_000_000_000
+
+
+def stand_in(rig, state: ProcessState = ProcessState.STOPPING):
+    """Let this process be risk's."""
+    row = rig.memory.process("risk")
+    row.pid, row.start_time, row.state = os.getpid(), process_start_time(os.getpid()), int(state)
+    return row
+
+
+def test_a_stop_is_placed_while_the_executor_closes_and_an_entry_is_not(rig, venue):
+    rig.start()
+    open_position(rig, venue)
+    rig.agent._placing.closing = True
+    stop, entry, leave = write_stop(rig), rig.write_order(), rig.write_order(exit=True)
+    rig.pump(lambda: rig.status(stop) == OrderStatus.NEW)
+    assert [name for name, _, _ in rig.reports_of(entry)] == ["NOT_SENT"]
+    assert [name for name, _, _ in rig.reports_of(leave)] == ["NOT_SENT"]
+    codes = {r["error_code"] for r in rig.seen if r["status"] == OrderStatus.NOT_SENT}
+    assert codes == {wire.CODE_CLOSING}
+    assert len(venue.algo.placed) == 1
+
+
+def test_the_end_waits_for_risk_and_takes_its_last_stop(rig, venue):
+    rig.start()
+    open_position(rig, venue)
+    row = stand_in(rig)
+
+    def last_words() -> None:
+        write_stop(rig)
+        row.state = int(ProcessState.STOPPED)
+
+    teller = threading.Timer(0.1, last_words)
+    teller.start()
+    rig.agent.on_close()
+    teller.join()
+    rig.agent = None
+    assert [order.status for order in venue.algo.orders] == ["NEW"]
+
+
+@pytest.mark.parametrize("why", ["closed", "dead", "never there", "its budget is used up"])
+def test_nobody_waits_for_a_risk_that_is_gone(rig, why):
+    row = stand_in(rig)
+    if why == "dead":
+        row.start_time += 1
+    else:
+        state = {"closed": "STOPPED", "never there": "ABSENT"}.get(why, "HALTED")
+        row.state = int(ProcessState[state])
+    worked: list[int] = []
+    assert serve_risk(rig.memory, lambda until: worked.append(until) or 0, FAR_NS)
+    assert worked == []
+
+
+def test_a_risk_that_does_not_close_is_not_waited_for_forever(rig):
+    stand_in(rig, ProcessState.RUNNING)
+    latest = time.monotonic_ns() + 20_000_000
+    asked: list[int] = []
+
+    def work(until_ns: int) -> int:
+        asked.append(until_ns)
+        while time.monotonic_ns() < until_ns:
+            pass
+        return 0
+
+    assert not serve_risk(rig.memory, work, latest)
+    assert time.monotonic_ns() >= latest == asked[-1] and len(asked) >= 5
