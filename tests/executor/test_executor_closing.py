@@ -80,4 +80,4 @@ def test_a_risk_that_does_not_close_is_not_waited_for_forever(rig):
         return 0
 
     assert not serve_risk(rig.memory, work, latest)
-    assert time.monotonic_ns() >= latest == asked[-1] and len(asked) >= 5
+    assert time.monotonic_ns() >= latest >= max(asked) and asked == sorted(asked)
