@@ -118,7 +118,7 @@ class Supervisor:
                 for name in STAGES
             }
             pid = self.exchange.pid if self.exchange else None
-            self._guard.before_memory()
+            self._guard.before_memory(self.kernels.build_hash, self.log)
             self._memory = preparation.create_memory(settings, self.kernels.build_hash, states, pid)
             self._guard.begin(self.memory, self.log, self._venue())
             rest_url = market_endpoints(settings.venue, self._embedded).rest_url

@@ -225,7 +225,13 @@ class Agent:
                 self._log.warning("throttle latches released", latches=self._latches)
 
     def _utc_day(self) -> int:
-        """Return the day by the venue's clock, which is the one that day limits are about."""
+        """Return the day by the venue's clock, which is the one that day limits are about.
+
+        0, which begins no day, until that is known: by a clock of ours that is ahead a day would
+        begin that lasts until it has come, over restarts too.
+        """
+        if not self._memory.control.clock_ready:
+            return 0
         return (time.time_ns() + self._memory.control.clock_offset_ns) // DAY_NS
 
     def _equity_e8(self) -> int:

@@ -85,9 +85,12 @@ class LimitWords:
         """Return the words, None while they cannot be told to belong together.
 
         None as well while equity is unknown: nothing has been traded yet, and a file that says so
-        would keep the first one that knows it waiting.
+        would keep the first one that knows it waiting; and while a person has re-armed and risk,
+        which may be dead, has not seen it: what is there is not to be kept.
         """
         if not self.is_whole or self._undo.kind != UndoKind.NONE:
+            return None
+        if self._header.rearm_seen_ns != self._memory.control.rearm_ns:
             return None
         first = self._look_once()
         if first != self._look_once() or self._undo.kind != UndoKind.NONE:

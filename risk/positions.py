@@ -202,7 +202,8 @@ def _follow_equity(context: int, max_drawdown: float) -> None:
         compiler_barrier()
         header.wallet_start_e8 = wallet - results
     equity = equity_e8(context)
-    is_rearmed = forget_voided_risk_latch(view.control)
+    # What a person has re-armed is forgotten last: killed before, risk begins both anew again.
+    is_rearmed = control.risk_latch != 0 and risk_latch_held(view.control) == 0
     if is_rearmed or equity > header.peak_e8:
         header.peak_e8 = equity
     # A clock that steps back begins no day: the loss of one would be forgotten.
@@ -211,6 +212,8 @@ def _follow_equity(context: int, max_drawdown: float) -> None:
         # Ordering: the day after its start. A crash between them begins the day once more.
         compiler_barrier()
         header.utc_day = max(view.utc_day, header.utc_day)
+    compiler_barrier()
+    forget_voided_risk_latch(view.control)
     least = (1.0 - max_drawdown) * header.peak_e8
     if equity < least and risk_latch_held(view.control) == 0:
         trip_risk_latch(view.control, DRAWDOWN, mono_ns())

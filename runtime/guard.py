@@ -22,6 +22,7 @@ from runtime.kill_command import outcome_lines
 from runtime.latch_keeper import LatchKeeper, adopt_leftovers
 from runtime.limit_file import KeptLimits
 from runtime.limit_keeper import LimitKeeper, MakeWords
+from runtime.limit_keeper import adopt_leftovers as adopt_limits
 from runtime.venue_task import ClearVenue, VenueTask, task_of
 from shm.latch_table import LatchReason
 from shm.tables import ProcessState
@@ -57,9 +58,16 @@ class Guard:
         self._is_trading = False
         self._given_up: set[str] = set()
 
-    def before_memory(self) -> None:
-        """Keep the latches of leftover segments, before they are made anew. Raises FolderError."""
-        adopt_leftovers(self._settings.system.instance, self._folder)
+    def before_memory(self, build_hash: int, log: Any) -> None:
+        """Keep latches and limits of leftover segments, before they are made anew.
+
+        Raises:
+            FolderError: latches cannot be kept.
+        """
+        instance = self._settings.system.instance
+        adopt_leftovers(instance, self._folder)
+        names = strategy_names(self._settings)
+        adopt_limits(instance, self._folder, build_hash, self._limit_words, names, log)
 
     def begin(self, memory: SharedMemory, log: Any, venue: Venue) -> None:
         """Take over what an earlier run was latched by, and note where orders will go.

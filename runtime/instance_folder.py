@@ -23,6 +23,8 @@ from typing import Any
 from runtime import limit_file
 from runtime.limit_file import KeptLimits, VenueKey
 
+# A supervisor notes that it lives before it writes the file.
+LATER_NS = 1_000_000_000
 ROOT = Path(__file__).resolve().parent.parent
 
 
@@ -145,6 +147,13 @@ class InstanceFolder:
         disk. A machine that loses its power may leave an older file, or one that is damaged.
         """
         self._write(self._limits, limit_file.dump(kept), is_durable=is_last)
+
+    def limits_are_from(self, wall_ns: int) -> bool:
+        """Return whether the file was written by a run that ended then, and by nobody later."""
+        try:
+            return self._limits.stat().st_mtime_ns <= wall_ns + LATER_NS
+        except OSError:
+            return False
 
     def set_limits_aside(self) -> Path:
         """Give a damaged file another name, for people to look at; return it. Raises FolderError.

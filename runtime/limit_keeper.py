@@ -17,9 +17,12 @@ from typing import Any, Protocol
 
 from runtime.instance_folder import FolderError, InstanceFolder, Venue
 from runtime.limit_file import E8, KeptLimits, VenueKey, day_text, wall_text
+from shm import segments, topology
 from shm.topology import SharedMemory
 
 INTERVAL_S = 1.0
+# More venues than anybody has; tests and trials give each run an address of its own.
+VENUE_COUNT_MAX = 16
 DAY_NS = 86_400_000_000_000
 
 
@@ -37,6 +40,35 @@ class Words(Protocol):
 
 
 MakeWords = Callable[[SharedMemory, Sequence[str], Mapping[int, str]], Words]
+
+
+def adopt_leftovers(
+    instance: str,
+    folder: InstanceFolder,
+    build_hash: int,
+    make_words: MakeWords,
+    strategies: Mapping[int, str],
+    log: Any,
+) -> None:
+    """Keep what stands in the segments of a run whose processes were all killed.
+
+    The file may be a second older. Segments of another build, or of other strategies, say nothing;
+    nor do they where a person has changed or removed the file since.
+    """
+    try:
+        venue, memory = folder.venue(), topology.attach_all(instance, build_hash)
+    except (FolderError, segments.SegmentError):
+        return
+    try:
+        alive_ns = memory.process("supervisor").heartbeat_ns
+        died_ns = time.time_ns() - time.monotonic_ns() + alive_ns
+        if venue is None or not folder.limits_are_from(died_ns):
+            return
+        words = make_words(memory, venue.symbols, strategies)
+        keeper = LimitKeeper(words, folder, venue, memory.control, log, log.warning)
+        keeper.adopt()
+    finally:
+        memory.close()
 
 
 class LimitKeeper:
@@ -89,8 +121,21 @@ class LimitKeeper:
             except FolderError as second:
                 return f"{problem}, {second}"
         self.earlier = self._all.get(self._key)
+        others = [key for key in self._all if key != self._key]
+        for key in sorted(others, key=lambda key: -self._all[key].at_ns)[VENUE_COUNT_MAX - 1 :]:
+            self._log.info("limits of a venue are forgotten", mode=key[0], rest_url=key[1])
+            del self._all[key]
         self._tell_strangers()
         return ""
+
+    def adopt(self) -> None:
+        """Write what the words say over a sound file; a damaged one is left to the start."""
+        try:
+            self._all = self._folder.limits()
+        except FolderError:
+            return
+        self.earlier = self._all.get(self._key)
+        self.tend(is_last=True)
 
     def remembered(self, wall_ns: int) -> str:
         """Return what an earlier run left, in one line for people, "" when there is nothing."""

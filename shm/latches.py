@@ -43,7 +43,7 @@ def trip_risk_latch(control: int, reason: int, now_ns: int) -> None:
 def forget_voided_risk_latch(control: int) -> bool:
     """Clear risk's word once a person has re-armed; return whether that happened.
 
-    The caller starts anew what it measures against: the peak of equity, the day's loss.
+    The caller has begun anew what it measures against: the peak of equity, the day's loss.
     """
     view = control_at(control)
     if view.risk_latch == 0 or risk_latch_held(control) != 0:

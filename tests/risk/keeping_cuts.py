@@ -3,9 +3,9 @@
     NUMBA_DISABLE_JIT=1 python -m tests.risk.keeping_cuts            each line once
     python -m tests.risk.keeping_cuts --whole                        without a crash
 
-Two steps are cut: the cold start of the stage, and the look at which the wallet becomes known.
-After a crash the stage is started as the supervisor does it. The end must be that of a start
-without a crash, which is also what a file would keep of it.
+Three steps are cut: the cold start of the stage, the look at which the wallet becomes known, and
+the one at which a person has re-armed. After a crash the stage is started as the supervisor does
+it. The end must be that of a start without a crash, which is also what a file would keep of it.
 """
 
 from __future__ import annotations
@@ -63,8 +63,24 @@ def tell(killer: Killer, kernels: Any) -> dict[str, Any]:
         look()
         found = asdict(kept_by(desk))
         del found["at_ns"]
-        latches = [(latch.writer, latch.reason.name) for latch in held(desk.control)]
-        return found | {"held": latches, "throttled": desk.control.throttle_latches}
+        found["rearmed"] = rearmed(desk, killer, look, again)
+        return found
+
+
+def rearmed(desk: Desk, killer: Killer, look: Any, again: Any) -> list[Any]:
+    """Let a person re-arm; return what was latched before, and what is left after."""
+    control = desk.control
+    before = [(latch.writer, latch.reason.name) for latch in held(control)]
+    count = control.throttle_latches
+    control.rearm_ns = control.risk_latch_ns + 1
+    killer.step = 2
+    if killer.run(look):
+        again()
+        look()
+    look()
+    after = kept_by(desk)
+    assert after.equity is not None
+    return [before, count, asdict(after.equity), after.latch, after.latched, control.risk_latch]
 
 
 def main() -> int:

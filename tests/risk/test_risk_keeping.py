@@ -149,6 +149,8 @@ def test_a_latch_of_risk_is_held_again_and_rearming_begins_anew(desk):
     desk.control.wallet_e8 = WALLET_E8 - 300 * E8
     equity_is(desk, WALLET_E8 - 300 * E8)
     desk.control.rearm_ns = desk.control.risk_latch_ns + 1
+    assert words_of(desk).look() is None, "what a person has lifted is not to be kept"
+    desk.header.rearm_seen_ns = desk.control.rearm_ns
     equity_is(desk, WALLET_E8 - 300 * E8)
     assert desk.header.peak_e8 == desk.header.day_start_e8 == WALLET_E8 - 300 * E8
     assert held(desk.control) == [] and kept_by(desk).latch == ""
@@ -227,6 +229,20 @@ def test_a_start_that_died_before_its_end_starts_cold_again(desk):
     assert desk.header.loss_streak == 5, "a start that is whole goes on with what is there"
 
 
+def test_no_day_begins_by_a_clock_that_the_venue_has_not_confirmed(desk, monkeypatch):
+    first_run(desk)
+    agent = begin_run(desk, kept_by(desk))
+    desk.control.wallet_e8 = WALLET_E8
+    desk.control.clock_ready = 0
+    ahead_ns = (FIRST_DAY + 900) * 86_400 * 10**9
+    monkeypatch.setattr("risk.agent.time.time_ns", lambda: ahead_ns)
+    agent.do_work()
+    assert (desk.header.utc_day, desk.header.peak_e8) == (FIRST_DAY, WALLET_E8 + 350 * E8)
+    desk.control.clock_ready, desk.control.clock_offset_ns = 1, -899 * 86_400 * 10**9
+    agent.do_work()
+    assert (desk.header.utc_day, desk.header.day_start_e8) == (FIRST_DAY + 1, WALLET_E8)
+
+
 def test_a_crash_at_each_line_takes_over_the_same():
     found = run_uncompiled("tests.risk.keeping_cuts")
     assert found["wrong"] == []
@@ -271,6 +287,7 @@ def test_runs_together_are_one_run_that_never_ended():
                     twin.step(base, day)
                 if rearms:
                     desk.control.rearm_ns = desk.control.risk_latch_ns + 1
+                    desk.header.rearm_seen_ns = desk.control.rearm_ns
                     twin.rearm()
                 equity = int(WALLET_E8 * share)
                 base = equity - unrealized * E8

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from dataclasses import replace
 from types import SimpleNamespace
 
@@ -14,7 +15,7 @@ from runtime.guard import Guard
 from runtime.instance_folder import FolderError, InstanceFolder, Venue
 from runtime.kill_command import rearm
 from runtime.limit_file import KeptEquity, KeptLimits, KeptTrades, dump, parse
-from runtime.limit_keeper import LimitKeeper, describe
+from runtime.limit_keeper import LimitKeeper, adopt_leftovers, describe
 from shm import topology
 from shm.latch_table import LatchReason, held
 from shm.tables import CONTROL
@@ -188,6 +189,19 @@ def test_another_venue_is_not_taken_over_and_stays_in_the_file(keep):
     }  # fmt: skip
 
 
+def test_venues_that_nobody_trades_on_any_more_are_forgotten(keep):
+    made = keep()
+    many = {
+        ("testnet", f"http://old:{n}"): replace(KEPT, at_ns=NOW_NS + n * 10**9) for n in range(30)
+    }
+    made.folder.write_limits({KEY: replace(KEPT, latched={}, trades={}, at_ns=1), **many})
+    made.keeper.begin()
+    made.keeper.tend()
+    left = [url for _, url in made.folder.limits()]
+    assert len(left) == 16 and VENUE.rest_url in left and "http://old:29" in left
+    assert sum("forgotten" in line for line in made.told) == 15
+
+
 def test_what_is_not_configured_is_told_and_stays_until_a_person_rearms(keep):
     made = keep()
     made.folder.write_limits({KEY: KEPT})
@@ -246,6 +260,43 @@ def instance(tmp_path):
     yield SimpleNamespace(memory=memory, settings=settings, folder=folder)
     memory.close()
     memory.unlink()
+
+
+@pytest.mark.parametrize("case", [
+    "adopted", "of another build", "touched since", "removed", "embedded", "damaged",
+    "no venue", "words say nothing",
+])  # fmt: skip
+def test_what_stands_in_the_segments_of_a_killed_run_is_kept(instance, case):
+    memory, folder = instance.memory, instance.folder
+    folder.write_venue(replace(VENUE, exchange_pid=7 if case == "embedded" else 0))
+    if case == "no venue":
+        folder.forget_venue()
+    folder.write_limits({KEY: KEPT, **OTHER})
+    path = folder.path / "limits.json"
+    if case == "damaged":
+        path.write_text("{")
+    if case == "removed":
+        path.unlink()
+    before = path.read_text() if path.exists() else None
+    age_ns = 5 * 10**9 if case == "touched since" else 0
+    memory.process("supervisor").heartbeat_ns = time.monotonic_ns() - age_ns
+    words, log = Words(), SimpleNamespace(info=lambda *_, **__: None, warning=pytest.fail)
+    words.losses = None if case == "words say nothing" else 7
+    made = []
+
+    def make(attached, symbols, strategies):
+        assert (attached.instance, symbols) == (memory.instance, VENUE.symbols)
+        made.append(strategies)
+        return words
+
+    build_hash = 5 if case == "of another build" else 0
+    adopt_leftovers(memory.instance, folder, build_hash, make, {1: "momentum"}, log)
+    if case != "adopted":
+        assert (path.read_text() if path.exists() else None) == before
+        return
+    kept = folder.limits()
+    assert kept[KEY].losses == 7 and made == [{1: "momentum"}]
+    assert "GONEUSDT" in kept[KEY].latched and kept.keys() == {KEY, *OTHER}
 
 
 def test_the_supervisor_latches_when_the_file_is_damaged(instance):

@@ -143,9 +143,10 @@ def test_what_is_lost_while_the_system_is_down_counts(tmp_path: Path, venue, run
 def test_losses_in_a_row_and_the_pause_after_them_go_on(tmp_path: Path, venue, run):
     row = ("risk.max_consecutive_losses=3", "risk.loss_cool_off_min=30", *SMALL)
     pipeline, memory, hand = run(*row)
-    for count in (1, 2):
-        lose(memory, hand)
-        wait_until(lambda c=count: kept_losses(tmp_path, pipeline) == c, 5.0, "kept")
+    lose(memory, hand)
+    wait_until(lambda: kept_losses(tmp_path, pipeline) == 1, 5.0, "kept")
+    lose(memory, hand)
+    # The file may not have the second yet; the segments that are left do.
     kill_everything(memory)
     pipeline.finish()
     memory.close()
