@@ -2,9 +2,10 @@
 
 Venue: "LIMITS": 429 asks to back off (Retry-After), 418 is a ban; the order counts of WS-API
 answers and of the REST headers X-MBX-ORDER-COUNT-(intervalNum)(intervalLetter) are those of the
-account. The headers have no limits: they are measured by the limits that WS-API answers stated.
-Entries stop before a limit is reached: the rest of the budget belongs to cancels and exits. The
-request weight is not counted here; beyond it the venue answers 429.
+account, the request weight there and in X-MBX-USED-WEIGHT-(intervalNum)(intervalLetter) that of the
+address. The headers have no limits: they are measured by the limits that WS-API answers stated.
+Housekeeping waits when much of the weight is used, entries when most of it or of the orders is: the
+rest belongs to cancels, stops and exits, which nothing but a ban holds.
 """
 
 from __future__ import annotations
@@ -14,13 +15,16 @@ import time
 from executor.venue import Reply
 
 NS_PER_S = 1_000_000_000
-# Entries use at most this share of an order limit.
+# Entries use at most this share of a limit.
 ENTRY_SHARE = 0.8
+# Housekeeping (comparisons, funding) goes up to this share of the weight; countdowns use half.
+HOUSEKEEPING_SHARE = 0.7
 # Used when the venue asks for a pause without saying how long.
 PAUSE_NS_DEFAULT = 10 * NS_PER_S
 _INTERVALS_S = {"SECOND": 1, "MINUTE": 60, "HOUR": 3600, "DAY": 86_400}
 _LETTERS_S = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
-_COUNT_HEADER = "x-mbx-order-count-"
+ORDERS, WEIGHT = "ORDERS", "REQUEST_WEIGHT"
+_HEADERS = {"x-mbx-order-count-": ORDERS, "x-mbx-used-weight-": WEIGHT}
 
 
 class Limits:
@@ -29,9 +33,12 @@ class Limits:
     def __init__(self) -> None:
         self._paused_until_ns = 0
         self._banned_until_ns = 0
-        self._full_until_ns = 0
-        # Order limits by the seconds of their interval, as WS-API answers stated them.
-        self._order_limits: dict[int, int] = {}
+        # Both by kind and seconds of the interval: limits as WS-API answers stated them, and what
+        # a count at or above a share of one holds back until a whole interval has passed.
+        self._limits: dict[tuple[str, int], int] = {}
+        self._counts: dict[tuple[str, int], int] = {}
+        self._entries_ns: dict[tuple[str, int], int] = {}
+        self._housekeeping_ns: dict[tuple[str, int], int] = {}
 
     def note(self, reply: Reply) -> None:
         """Take what a reply says about limits."""
@@ -42,36 +49,47 @@ class Limits:
             if reply.status == 418:
                 self._banned_until_ns = max(self._banned_until_ns, until)
         for row in reply.rate_limits:
-            if row.get("rateLimitType") == "ORDERS":
-                self._note_orders(row)
+            if row.get("rateLimitType") in (ORDERS, WEIGHT):
+                self._note_row(row)
         for name, text in reply.headers.items():
-            if name.startswith(_COUNT_HEADER):
-                self._note_header(name.removeprefix(_COUNT_HEADER), text)
+            for prefix, kind in _HEADERS.items():
+                if name.startswith(prefix):
+                    self._note_header(kind, name.removeprefix(prefix), text)
 
-    def _note_orders(self, row: dict[str, object]) -> None:
+    def _note_row(self, row: dict[str, object]) -> None:
         limit, count, number = row.get("limit"), row.get("count"), row.get("intervalNum")
         interval_s = _INTERVALS_S.get(str(row.get("interval")), 0)
         if not (isinstance(limit, int) and isinstance(count, int) and isinstance(number, int)):
             return
-        self._order_limits[interval_s * number] = limit
-        self._note_count(interval_s * number, count)
+        key = (str(row["rateLimitType"]), interval_s * number)
+        self._limits[key] = limit
+        self._note_count(key, count)
 
-    def _note_header(self, interval: str, text: str) -> None:
+    def _note_header(self, kind: str, interval: str, text: str) -> None:
         number, unit_s = interval[:-1], _LETTERS_S.get(interval[-1:], 0)
         if all(t.isascii() and t.isdigit() for t in (number, text)):
-            self._note_count(int(number) * unit_s, int(text))
+            self._note_count((kind, int(number) * unit_s), int(text))
 
-    def _note_count(self, seconds: int, count: int) -> None:
-        limit = self._order_limits.get(seconds)
-        if limit is not None and count >= limit * ENTRY_SHARE:
-            # The window began at some time unknown to us: a whole one has to pass.
-            until = time.monotonic_ns() + seconds * NS_PER_S
-            self._full_until_ns = max(self._full_until_ns, until)
+    def _note_count(self, key: tuple[str, int], count: int) -> None:
+        if 2 * count < self._counts.get(key, 0):
+            # Another window has begun, and no two answers have merely overtaken each other: what
+            # the last one held back may go on.
+            self._entries_ns.pop(key, None)
+            self._housekeeping_ns.pop(key, None)
+        self._counts[key] = count
+        limit = self._limits.get(key)
+        if limit is None:
+            return
+        # The window began at some time unknown to us: a whole one has to pass.
+        until = time.monotonic_ns() + key[1] * NS_PER_S
+        if count >= limit * ENTRY_SHARE:
+            self._entries_ns[key] = until
+        if key[0] == WEIGHT and count >= limit * HOUSEKEEPING_SHARE:
+            self._housekeeping_ns[key] = until
 
     def allows_entry(self) -> bool:
         """Return whether an entry may be sent now."""
-        now = time.monotonic_ns()
-        return now >= max(self._paused_until_ns, self._full_until_ns)
+        return time.monotonic_ns() >= max(self._paused_until_ns, *self._entries_ns.values(), 0)
 
     def allows_exit(self) -> bool:
         """Return whether an exit or a cancel may be sent now: always but during a ban."""
@@ -79,7 +97,8 @@ class Limits:
 
     def pause_ns(self) -> int:
         """Return how long housekeeping has to wait, 0 = not at all."""
-        return max(0, self._paused_until_ns - time.monotonic_ns())
+        until = max(self._paused_until_ns, *self._housekeeping_ns.values(), 0)
+        return max(0, until - time.monotonic_ns())
 
 
 def retry_after_ns(reply: Reply) -> int:

@@ -121,6 +121,44 @@ def test_limits_keep_a_reserve_for_exits():
     assert limits.allows_exit()
 
 
+WEIGHT = {"rateLimitType": "REQUEST_WEIGHT", "interval": "MINUTE", "intervalNum": 1, "limit": 2400}
+
+
+@pytest.mark.parametrize("by_header", [False, True])
+@pytest.mark.parametrize(
+    ("used", "waits_s", "enters"), [(1679, 0, True), (1680, 60, True), (1920, 60, False)]
+)
+def test_request_weight_holds_housekeeping_then_entries_and_never_exits(
+    by_header, used, waits_s, enters
+):
+    limits = Limits()
+    stated = [WEIGHT | {"count": 1 if by_header else used}]
+    limits.note(Reply(status=200, rate_limits=stated))
+    if by_header:
+        limits.note(Reply(status=200, headers={"x-mbx-used-weight-1m": str(used)}))
+    assert (waits_s - 1) * 10**9 < limits.pause_ns() <= waits_s * 10**9
+    assert limits.allows_entry() == enters and limits.allows_exit()
+    limits.note(Reply(status=200, headers={"x-mbx-used-weight-1m": str(used - 1)}))
+    assert limits.allows_entry() == enters, "an answer that was overtaken says nothing"
+    # A much lower count says that another window has begun.
+    limits.note(Reply(status=200, headers={"x-mbx-used-weight-1m": "3"}))
+    assert limits.pause_ns() == 0 and limits.allows_entry()
+
+
+def test_a_weight_whose_limit_nobody_stated_is_not_judged():
+    limits = Limits()
+    limits.note(Reply(status=200, headers={"x-mbx-used-weight-1m": "99999"}))
+    assert limits.pause_ns() == 0 and limits.allows_entry()
+
+
+def test_a_window_of_orders_does_not_lift_that_of_the_weight():
+    limits = Limits()
+    limits.note(Reply(status=200, rate_limits=[WEIGHT | {"count": 2000}]))
+    for count in ("200", "1"):
+        limits.note(Reply(status=200, headers={"x-mbx-order-count-1m": count}))
+    assert limits.pause_ns() > 0 and not limits.allows_entry()
+
+
 def test_retry_after_is_obeyed():
     limits = Limits()
     limits.note(Reply(status=429, headers={"retry-after": "2"}))
