@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from risk.state import HEADER, KEPT, KEPT_OFFSET
 from runtime.instance_folder import InstanceFolder
 from runtime.limit_file import E8
 from shm.latch_table import LatchReason, held
@@ -21,7 +22,7 @@ from shm.tables import PositionState
 from tests.system.hand import PATIENT, SILENT_ENGINE, refusals
 from tests.system.pipeline import wait_until
 from tests.system.test_system_kill import command, kill_everything
-from tests.system.test_system_limits import EASY
+from tests.system.test_system_limits import EASY, is_protected
 from tests.system.test_system_stops import end
 
 pytestmark = pytest.mark.system
@@ -101,6 +102,8 @@ def test_a_day_s_loss_goes_on_over_runs(tmp_path: Path, venue, run, is_killed):
         end(pipeline, memory, venue)
     pipeline, memory, hand = run(*DAY)
     lose_the_day(memory, hand, first)
+    log = (tmp_path / "risk.log").read_text()
+    assert is_killed or "the wallet has changed" not in log, "our books are the venue's"
     assert result(memory) > -LIMIT, "by itself the second run has lost less than the limit"
     # Only a person lifts it, and the day begins anew: also for the run after that.
     told = command(pipeline, "rearm", "--confirm", "yes")
@@ -209,3 +212,24 @@ def test_a_throttle_latch_holds_in_the_next_run_and_a_damaged_file_latches(
     hand.release()
     end(pipeline, memory, venue)
     assert "limits.json.damaged-" in pipeline.errors
+
+
+def test_a_position_that_outlives_its_run_is_counted_once(tmp_path: Path, venue, run):
+    pipeline, memory, hand = run(*SMALL)
+    hand.enter(0)
+    wait_until(lambda: is_protected(memory, 0), 20.0, "a position with its stop")
+    fee_e8 = memory.control.fee_e8
+    assert fee_e8 > 0 == memory.control.realized_e8
+    kill_everything(memory)
+    pipeline.finish()
+    memory.close()
+    pipeline, memory, hand = run(*SMALL, "risk.foreign_policy=adopt")
+    wait_until(lambda: memory.position(0).quantity_lot, 20.0, "adopted")
+    wait_until(lambda: memory.control.unrealized_e8, 20.0, "its result is followed")
+    header = HEADER.at(memory.state("risk"))
+    kept = KEPT.at(memory.state("risk") + KEPT_OFFSET)
+    # What was open is in no wallet: the base is the wallet less the entry's fee, to the last digit.
+    assert kept.base_e8 == kept.wallet_e8 == header.wallet_start_e8 == BALANCE * E8 - fee_e8
+    assert header.day_start_e8 == kept.day_start_e8 == BALANCE * E8
+    hand.release()
+    end(pipeline, memory, venue)
