@@ -186,7 +186,10 @@ class Agent:
                 self._log.warning("kill latch re-armed by a person", equity=self._equity_e8() / E8)
         if bool(self._header.untrusted) != self._untrusted:
             self._untrusted = bool(self._header.untrusted)
-            self._log.error("more was closed than opened, no new entries")
+            if self._untrusted:
+                self._log.error("more was closed than opened, no new entries")
+            else:
+                self._log.warning("positions are sound and as the venue has them: entries go on")
 
         self._report_pauses()
 

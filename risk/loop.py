@@ -18,6 +18,7 @@ from risk.quote_rows import is_quoted
 from risk.quotes import step_all_quotes, step_quotes, take_quote
 from risk.recovery import recover
 from risk.settlement import settle_orders
+from risk.soundness import regain_trust
 from risk.state import CONTEXT, PARAMETERS
 from risk.throttle import obey_rearm
 from risk.watching import forget_prices, watch_all, watch_position
@@ -175,6 +176,7 @@ def _run_timers(context: int, now_ns: int) -> int:
     view = context_at(context)
     before = load_relaxed(view.orders + TAIL)
     obey_rearm(context)
+    regain_trust(context, now_ns)
     observe_prices(context, now_ns)
     due = watch_all(context, now_ns)
     quotes_due = step_all_quotes(context, now_ns)

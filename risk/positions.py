@@ -11,6 +11,7 @@ import math
 from risk.kept_equity import take_over_equity
 from risk.levels import set_levels
 from risk.quote_rows import quotes_live
+from risk.soundness import lose_trust
 from risk.state import CONTEXT, HEADER, ORDER_STATE, PARAMETERS, SYMBOL_STATE, Role
 from risk.trades import note_trade
 from risk.undo import POSITION_SIZE, SYMBOL_STATE_SIZE
@@ -300,7 +301,7 @@ def add_fill(
     # Invariant: the net position is the sum of its fills.
     row.quantity_lot = row.side * (row.entry_lot - row.exit_lot)
     if row.exit_lot > row.entry_lot:
-        header_at(view.header).untrusted = 1
+        lose_trust(context)
     realized = realized_e8(position, symbol_at(symbol_address(context, symbol)).value_e8)
     control.realized_e8 += realized - state.realized_e8
     state.realized_e8 = realized

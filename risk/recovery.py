@@ -21,6 +21,7 @@ from risk.positions import (
 from risk.quote_rows import is_quoted
 from risk.quotes import forget_wanted
 from risk.settlement import ROW_SIZE
+from risk.soundness import is_sum_of_fills, lose_trust
 from risk.state import CONTEXT, HEADER, SYMBOL_STATE
 from risk.undo import take_back
 from shm import counters
@@ -43,26 +44,6 @@ SIGNALS = counters.offset("risk.signals")
 ACCEPTED = counters.offset("risk.accepted")
 REJECTED = counters.offset("risk.rejected")
 REJECTED_OFFSETS = tuple(counters.offset(f"risk.{label}") for label in REJECTED_COUNTERS)
-
-
-@kernel
-def is_sum_of_fills(position: int) -> bool:
-    """Return whether a position's quantity, sums and side agree with each other.
-
-    More closed than opened is a position on the wrong side, not a broken one: a fill of its entry
-    may be late, and if not, it is closed.
-    """
-    row = position_at(position)
-    if row.quantity_lot != row.side * (row.entry_lot - row.exit_lot):
-        return False
-    if row.entry_lot < 0 or row.exit_lot < 0:
-        return False
-    if (row.entry_lot == 0) != (row.entry_value == 0):
-        return False
-    if (row.exit_lot == 0) != (row.exit_value == 0):
-        return False
-    # Quotes that stand have no side before the first fill.
-    return row.state == FLAT or row.entry_lot == 0 or row.side == 1 or row.side == -1
 
 
 @kernel
@@ -113,7 +94,7 @@ def rebuild_position(context: int, position: int) -> bool:
 def check_positions(context: int) -> int:
     """Check every position, rebuild what is wrong; return how many were. Bound: symbol_count.
 
-    Entries stay halted when the executor's rows make no sound position either.
+    Trust is lost when the executor's rows make no sound position either.
     """
     view = context_at(context)
     control = control_at(view.control)
@@ -126,7 +107,7 @@ def check_positions(context: int) -> int:
             wrong += 1
             # Orders that stand for days outlive their rows: inventory cannot be made of those.
             if is_quoted(context, symbol) or not rebuild_position(context, position):
-                header_at(view.header).untrusted = 1
+                lose_trust(context)
         settle_state(context, symbol)
     forget_floor(context)
     # The sums over symbols are taken anew: they are not one symbol's to repair.

@@ -95,6 +95,7 @@ HEADER = Record(
         Field("wallet_start_e8", "i64", "1e-8 quote", "risk", "first known wallet less results"),
         Field("peak_e8", "i64", "1e-8 quote", "risk", "highest equity"),
         Field("untrusted", "i64", "0 or 1", "risk", "1 = a position broke its invariant"),
+        Field("unsound_ns", "i64", "ns, monotonic", "risk", "when one last did"),
         Field("started_ns", "i64", "ns, monotonic", "risk", "start of the process; 0 = long ago"),
         Field("utc_day", "i64", "days since 1970", "risk", "the day that day_start_e8 belongs to"),
         Field("day_start_e8", "i64", "1e-8 quote", "risk", "equity when it began, or the run did"),
