@@ -154,8 +154,8 @@ def test_fault_43_a_fat_finger_and_a_symbol_without_price_are_refused(
     tmp_path: Path, make_venue, start, take_over
 ):
     venue = make_venue("--regime", "quiet")
-    small = "risk.max_order_notional_usd=300"
-    pipeline = start(tmp_path, settings=(*venue.settings, *EASY, *SILENT_ENGINE, *PATIENT, small))
+    own = ("risk.max_order_notional_usd=300", "trading.base_position_usd=1000")
+    pipeline = start(tmp_path, settings=(*venue.settings, *EASY, *SILENT_ENGINE, *PATIENT, *own))
     memory = pipeline.attach()
     hand = take_over(memory)
     wait_until(lambda: hand.has_price(0) and hand.has_price(1), 30.0, "prices")
@@ -176,11 +176,11 @@ def test_fault_43_a_fat_finger_and_a_symbol_without_price_are_refused(
     assert not hand.has_price(1)
     hand.refused("rejected_no_price", symbol=1, bid_tick=400_000, ask_tick=400_001)
     assert venue.placed() == placed and not memory.control.open_position_count
-    # The wildest hints that are allowed: the size stays within the limit.
-    hand.enter(0, strength=1.0, confidence=1.0, volatility=0.0, stop_pct=1e-6, target_pct=0.5)
+    # The wildest hints that are allowed ask for more than three times the limit.
+    hand.enter(0, strength=1.0, confidence=1.0, volatility=1e-9, stop_pct=1e-6, target_pct=0.5)
     wait_until(lambda: memory.position(0).state == PositionState.FLAT, 20.0, "closed by its stop")
     (entry,) = [found for found in order_rows(memory) if not found.flags & EXIT]
     quantity = entry.quantity_lot * Decimal("0.001")
-    assert 0 < quantity * venue.price("BTCUSDT") <= 300 and entry.status == OrderStatus.FILLED
+    assert 200 < quantity * venue.price("BTCUSDT") <= 300 and entry.status == OrderStatus.FILLED
     hand.release()
     end(pipeline, memory, venue)
