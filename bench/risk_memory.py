@@ -43,6 +43,7 @@ class RiskMemory:
             row.price_tick_min, row.price_tick_max, row.notional_min = 1, 10_000_000, 5.0
             row.multiplier_up, row.multiplier_down = 1.05, 0.95
         self.wiring = wire(memory, self._settings, ctypes.addressof(self._wait))
+        self.wiring.context.utc_day = 1  # without a day no equity is known
         self.wiring.parameters.max_stale_ns = self.wiring.parameters.max_mark_age_ns = NEVER
         self.wiring.parameters.entries_per_s = 1
         self.wiring.parameters.max_repeats = NEVER

@@ -72,7 +72,7 @@ class Agent:
             kept = self._context.kept_limits
             self._limits.take_over(kept, time.time_ns(), time.monotonic_ns())
         self._header.started_ns = time.monotonic_ns()
-        self._wiring.context.utc_day = self._utc_day()
+        self._begin_cycle(time.monotonic_ns())
         control = self._memory.control
         self._tripped = control.risk_latch
         self._untrusted = bool(self._header.untrusted)
@@ -85,8 +85,7 @@ class Agent:
     def do_work(self) -> int:
         """Run the kernels for one cycle, then look for something to log."""
         now = time.monotonic_ns()
-        self._wiring.context.utc_day = self._utc_day()
-        taken = self._run(self._address, now + self._cycle_ns)
+        taken = self._run(self._address, self._begin_cycle(now))
         self._report_latches()
         self._report_full_ring(now)
         if self._awaits_wallet:
@@ -227,15 +226,21 @@ class Agent:
             else:
                 self._log.warning("throttle latches released", latches=self._latches)
 
-    def _utc_day(self) -> int:
-        """Return the day by the venue's clock, which is the one that day limits are about.
+    def _begin_cycle(self, now_ns: int) -> int:
+        """Set the day; return when the cycle ends: with the day, as nothing is judged by another.
 
-        0, which begins no day, until that is known: by a clock of ours that is ahead a day would
-        begin that lasts until it has come, over restarts too.
+        The day is by the venue's clock, the one that day limits are about. It is 0, which begins
+        no day and takes no wallet over, until that is known: by a clock of ours that is ahead a day
+        would begin that lasts until it has come, over restarts too.
         """
-        if not self._memory.control.clock_ready:
-            return 0
-        return (time.time_ns() + self._memory.control.clock_offset_ns) // DAY_NS
+        day = 0
+        until_ns = now_ns + self._cycle_ns
+        if self._memory.control.clock_ready:
+            venue_ns = time.time_ns() + self._memory.control.clock_offset_ns
+            day = venue_ns // DAY_NS
+            until_ns = min(until_ns, now_ns + (day + 1) * DAY_NS - venue_ns)
+        self._wiring.context.utc_day = day
+        return until_ns
 
     def _equity_e8(self) -> int:
         control = self._memory.control

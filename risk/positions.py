@@ -150,6 +150,7 @@ def equity_e8(context: int) -> int:
 def track_equity(context: int, max_drawdown: float) -> None:
     """Take the wallet over once it is known, follow peak and day, trip the latch on either's loss.
 
+    The wallet waits for the day, as no entry passes before the venue's clock is known either.
     Re-armed by a person, both begin with the equity of that moment: the old would trip it again.
     Between the floor and the peak of a day nothing changes.
     """
@@ -194,7 +195,8 @@ def _follow_equity(context: int, max_drawdown: float) -> None:
     control = control_at(view.control)
     if header.wallet_start_e8 == 0:
         wallet = control.wallet_e8
-        if wallet <= 0:
+        # Without a day a loss of yesterday would be judged as one of today.
+        if wallet <= 0 or view.utc_day <= 0:
             return
         take_over_equity(context, wallet)
         # The wallet may be stated late: results that it already holds are not counted twice.

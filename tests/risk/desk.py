@@ -44,6 +44,8 @@ from shm.tables import ORDER_ROW, write_symbol_name
 NUMBERS = itertools.count(1)
 RUN_FIELDS = ("origin_ns", "written_ns", "expires_ns", "sequence")
 SYMBOL_COUNT = 3
+# A day before any that a test names: equity is known, and each of those begins.
+LONG_AGO = 1
 OUT_OF_THE_WAY = {
     "position_sizing__correlation_limit": 1.0,
     "position_sizing__risk_per_trade": 0.1,
@@ -107,6 +109,7 @@ class Desk:
         import ctypes
 
         self.wiring = wire(self.memory, self.settings, ctypes.addressof(self.wait))
+        self.wiring.context.utc_day = LONG_AGO
 
     def close(self) -> None:
         self.memory.close()

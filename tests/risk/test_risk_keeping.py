@@ -26,6 +26,7 @@ from tests.uncompiled import run_the_other_way, run_uncompiled
 E8 = 10**8
 WALLET_E8 = 10_000 * E8
 FIRST_DAY = 20_000
+DAY_NS = 86_400 * 10**9
 MINUTE_NS = 60 * 10**9
 MOMENTUM, ORDER_FLOW = int(Strategy.MOMENTUM), int(Strategy.ORDER_FLOW)
 
@@ -231,16 +232,41 @@ def test_a_start_that_died_before_its_end_starts_cold_again(desk):
 
 def test_no_day_begins_by_a_clock_that_the_venue_has_not_confirmed(desk, monkeypatch):
     first_run(desk)
-    agent = begin_run(desk, kept_by(desk))
-    desk.control.wallet_e8 = WALLET_E8
+    kept = kept_by(desk)
     desk.control.clock_ready = 0
-    ahead_ns = (FIRST_DAY + 900) * 86_400 * 10**9
-    monkeypatch.setattr("risk.agent.time.time_ns", lambda: ahead_ns)
+    agent = begin_run(desk, kept)
+    # Together with what the day of the file had lost this would be too much for one day.
+    wallet = WALLET_E8 - 450 * E8
+    desk.control.wallet_e8 = wallet
+    monkeypatch.setattr("risk.agent.time.time_ns", lambda: (FIRST_DAY + 900) * DAY_NS)
     agent.do_work()
-    assert (desk.header.utc_day, desk.header.peak_e8) == (FIRST_DAY, WALLET_E8 + 350 * E8)
-    desk.control.clock_ready, desk.control.clock_offset_ns = 1, -899 * 86_400 * 10**9
+    assert held(desk.control) == [] and equity_e8(desk.wiring.address) == 0, "nothing is judged"
+    assert kept_by(desk).equity == kept.equity, "nor is anything forgotten"
+    desk.control.clock_ready, desk.control.clock_offset_ns = 1, -899 * DAY_NS
     agent.do_work()
-    assert (desk.header.utc_day, desk.header.day_start_e8) == (FIRST_DAY + 1, WALLET_E8)
+    assert held(desk.control) == []
+    assert (desk.header.utc_day, desk.header.day_start_e8) == (FIRST_DAY + 1, wallet)
+    assert desk.header.peak_e8 == WALLET_E8 + 200 * E8
+    # The same wallet in the day of the file is too much.
+    agent = begin_run(desk, kept)
+    desk.control.wallet_e8 = wallet
+    desk.control.clock_offset_ns = -900 * DAY_NS
+    agent.do_work()
+    assert held(desk.control)[0][:2] == ("risk", LatchReason.DAILY_LOSS)
+
+
+@pytest.mark.parametrize("left_ns", [10**6, 10**15])
+def test_a_cycle_ends_with_the_day(desk, monkeypatch, left_ns):
+    agent = agent_of(desk)
+    agent.on_start()
+    ends = []
+    monkeypatch.setattr(agent, "_run", lambda address, until_ns: ends.append(until_ns))
+    monkeypatch.setattr("risk.agent.time.monotonic_ns", lambda: 5)
+    monkeypatch.setattr("risk.agent.time.time_ns", lambda: FIRST_DAY * DAY_NS - left_ns - 7)
+    desk.control.clock_offset_ns = 7
+    agent.do_work()
+    assert ends == [5 + min(left_ns, agent._cycle_ns)]
+    assert agent._wiring.context.utc_day == (FIRST_DAY * DAY_NS - left_ns) // DAY_NS
 
 
 def test_a_crash_at_each_line_takes_over_the_same():
