@@ -38,6 +38,8 @@ from shm.records import STRATEGY_COUNT_MAX
 from shm.topology import SharedMemory
 
 TRADES_SIZE = TRADES.size * STRATEGY_COUNT_MAX
+# Some 73 years: a person may write any time into the file, a word holds no other.
+PAUSE_NS_MAX = 1 << 61
 
 
 class Look(NamedTuple):
@@ -190,4 +192,4 @@ def cool_off_left_ns(kept: KeptLimits, wall_ns: int) -> int:
     if not kept.cool_off_until_ns:
         return 0
     left = min(kept.cool_off_until_ns - wall_ns, kept.cool_off_until_ns - kept.at_ns)
-    return max(0, left)
+    return min(max(0, left), PAUSE_NS_MAX)

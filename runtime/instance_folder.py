@@ -1,6 +1,7 @@
 """What outlives an instance's processes: its venue, latches that hold, what limits remember.
 
-    <system.state_folder>/<instance>/venue.json    written at the start, removed by a clean stop
+    <system.state_folder>/<instance>/venue.json    written at the start, renamed by a clean stop
+    <system.state_folder>/<instance>/last_venue.json   where the last run was that ended cleanly
     <system.state_folder>/<instance>/latch.json    there while the kill latch is held
     <system.state_folder>/<instance>/limits.json   what risk's limits remember, by venue
 
@@ -14,14 +15,15 @@ import contextlib
 import fcntl
 import json
 import os
+import shutil
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from runtime import limit_file
-from runtime.limit_file import KeptLimits, VenueKey
+from runtime.limit_file import LimitFile
 
 # A supervisor notes that it lives before it writes the file.
 LATER_NS = 1_000_000_000
@@ -71,6 +73,7 @@ class InstanceFolder:
     def __init__(self, state_folder: str, instance: str) -> None:
         self.path = ROOT / state_folder / instance
         self._venue = self.path / "venue.json"
+        self._last_venue = self.path / "last_venue.json"
         self._latch = self.path / "latch.json"
         self._limits = self.path / "limits.json"
 
@@ -84,17 +87,23 @@ class InstanceFolder:
         Raises:
             FolderError: the file is damaged.
         """
-        found = self._read(self._venue)
-        if found is None:
-            return None
-        try:
-            return Venue(**(found | {"symbols": tuple(found["symbols"])}))
-        except (TypeError, KeyError) as error:
-            raise FolderError(f"state file is damaged: path={self._venue}: {error}") from error
+        return self._read_venue(self._venue)
+
+    def last_venue(self) -> Venue | None:
+        """Return where the last run was, however it ended; None when none is known.
+
+        Raises:
+            FolderError: the file is damaged.
+        """
+        return self.venue() or self._read_venue(self._last_venue)
 
     def forget_venue(self) -> None:
-        """Remove the note of the venue: nothing was left there."""
-        self._venue.unlink(missing_ok=True)
+        """Note that nothing was left at the venue. Raises FolderError."""
+        try:
+            with contextlib.suppress(FileNotFoundError):
+                self._venue.replace(self._last_venue)
+        except OSError as error:
+            raise FolderError(f"cannot rename {self._venue}: {error.strerror}") from error
 
     @property
     def is_latched(self) -> bool:
@@ -128,25 +137,25 @@ class InstanceFolder:
             with self._locked():
                 self._latch.unlink(missing_ok=True)
 
-    def limits(self) -> dict[VenueKey, KeptLimits]:
-        """Return what limits remember, by venue.
+    def limits(self) -> LimitFile:
+        """Return what limits remember.
 
         Raises:
-            FolderError: the file is damaged, or of another layout.
+            FolderError: the file is damaged as a whole, or of another layout.
         """
         found = self._read(self._limits)
         try:
-            return limit_file.parse(found) if found is not None else {}
+            return limit_file.parse(found) if found is not None else LimitFile()
         except ValueError as error:
             raise FolderError(f"state file is damaged: path={self._limits}: {error}") from error
 
-    def write_limits(self, kept: Mapping[VenueKey, KeptLimits], is_last: bool = False) -> None:
+    def write_limits(self, file: LimitFile, is_last: bool = False) -> None:
         """Keep what limits remember. Raises FolderError.
 
         It is written every second while trading goes on, so only the last of a run waits for the
         disk. A machine that loses its power may leave an older file, or one that is damaged.
         """
-        self._write(self._limits, limit_file.dump(kept), is_durable=is_last)
+        self._write(self._limits, limit_file.dump(file), is_durable=is_last)
 
     def limits_are_from(self, wall_ns: int) -> bool:
         """Return whether the file was written by a run that ended then, and by nobody later."""
@@ -156,17 +165,27 @@ class InstanceFolder:
             return False
 
     def set_limits_aside(self) -> Path:
-        """Give a damaged file another name, for people to look at; return it. Raises FolderError.
+        """Keep a damaged file under another name, for people; return it. Raises FolderError.
 
-        A file that vanished meanwhile is no error.
+        A copy: what is left of it goes on where it is. A file that vanished meanwhile is no error.
         """
         aside = self._limits.with_suffix(f".json.damaged-{int(time.time())}")
         try:
             with contextlib.suppress(FileNotFoundError):
-                self._limits.replace(aside)
+                shutil.copyfile(self._limits, aside)
+                aside.chmod(0o600)
         except OSError as error:
-            raise FolderError(f"cannot rename {self._limits}: {error.strerror}") from error
+            raise FolderError(f"cannot copy {self._limits}: {error.strerror}") from error
         return aside
+
+    def _read_venue(self, path: Path) -> Venue | None:
+        found = self._read(path)
+        if found is None:
+            return None
+        try:
+            return Venue(**(found | {"symbols": tuple(found["symbols"])}))
+        except (TypeError, KeyError) as error:
+            raise FolderError(f"state file is damaged: path={path}: {error}") from error
 
     @contextlib.contextmanager
     def _locked(self) -> Iterator[None]:

@@ -19,7 +19,7 @@ from config.settings import Settings
 from config.venues import EMBEDDED, ORDER_VENUE, order_endpoints
 from runtime.instance_folder import FolderError, InstanceFolder, LatchRow, Venue
 from runtime.latch_keeper import row_of
-from runtime.limit_file import KeptLimits, VenueKey
+from runtime.limit_file import KeptLimits, LimitFile, VenueKey, key_text, venue_key
 from runtime.preparation import BAD_INPUT, FAILED, PipelineError
 from runtime.venue_task import ClearVenue, VenueOutcome, open_statuses, task_of
 from shm import segments, topology
@@ -114,23 +114,27 @@ def rearm(settings: Settings, confirm: str) -> int:
     memory, _ = _attach(instance)
     rows = _all_rows(folder, memory)
     throttled = memory.control.throttle_latches if memory is not None else 0
-    kept = _kept_limits(folder)
-    kept_rows = [row for one in kept.values() for row in one.latched.items()]
-    if not rows and not throttled and not kept_rows:
+    file = _kept_limits(folder)
+    key = _meant_venue(folder, file)
+    for other in file.venues:
+        for line in _kept_lines(file, other) if other != key else ():
+            print(f"stays, a run there is re-armed while it is up: {line}")
+    kept_lines = _kept_lines(file, key)
+    if not rows and not throttled and not kept_lines:
         print(f"nothing is latched: instance={instance}")
         return 0
     for row in rows:
         print(row.text())
     if throttled:
         print(f"throttled by risk: {throttled} strategies of symbols entered again and again alike")
-    for symbol, names in kept_rows:
-        print(f"throttled by risk, kept over runs: {symbol}: {', '.join(names)}")
+    for line in kept_lines:
+        print(line)
     _confirm(confirm)
     # The file first: the supervisor takes a file without a latch for a trip of its own.
     folder.forget_latches()
     # Without a run this is all there is to release; a run writes what it then knows.
-    released = {key: one.rearmed() for key, one in kept.items()}
-    if released != kept:
+    released = _released(file, key, rows, memory)
+    if released != file:
         folder.write_limits(released, is_last=True)
     if memory is not None:
         control = memory.control
@@ -151,13 +155,65 @@ def _all_rows(folder: InstanceFolder, memory: topology.SharedMemory | None) -> l
     return rows + [row_of(x) for x in fresh if not rows or x.writer != "supervisor"]
 
 
-def _kept_limits(folder: InstanceFolder) -> dict[VenueKey, KeptLimits]:
+def _kept_limits(folder: InstanceFolder) -> LimitFile:
     try:
         return folder.limits()
     except FolderError as error:
         # The next start finds it as well, and latches.
         print(f"warning: {error}", file=sys.stderr)
-        return {}
+        return LimitFile()
+
+
+def _meant_venue(folder: InstanceFolder, file: LimitFile) -> VenueKey | None:
+    """Return the venue that a re-arming is about: the last run's. None = it is not clear which.
+
+    What is kept of other venues stays latched: somebody who re-arms a testnet means no other. A run
+    on them is latched again, and re-armed while it is up.
+    """
+    try:
+        venue = folder.last_venue()
+    except FolderError as error:
+        print(f"warning: {error}", file=sys.stderr)
+        return None
+    if venue is None:
+        # A folder of an earlier build notes no clean end.
+        return next(iter(file.venues)) if len(file.venues) == 1 else None
+    return venue_key(venue.mode, venue.rest_url)
+
+
+def _kept_lines(file: LimitFile, key: VenueKey | None) -> list[str]:
+    """Return what is kept over runs and holds entries back, for people."""
+    if key is None or key not in file.venues:
+        return []
+    kept, where = file.venues[key], f"kept over runs on {key_text(key)}"
+    lines = [f"tripped by risk, {where}: {kept.latch}"] if kept.latch else []
+    for symbol, names in kept.latched.items():
+        lines.append(f"throttled by risk, {where}: {symbol}: {', '.join(names)}")
+    return lines
+
+
+def _released(
+    file: LimitFile,
+    key: VenueKey | None,
+    rows: list[LatchRow],
+    memory: topology.SharedMemory | None,
+) -> LimitFile:
+    """Return what limits remember once a person has re-armed."""
+    if key is None:
+        return file
+    if file.why_unknown(key):
+        # Only a start finds that out and latches: without that nobody has been asked about it.
+        is_told = any(row.reason == LatchReason.MEMORY.name.lower() for row in rows)
+        return file.with_venue(key, KeptLimits(at_ns=time.time_ns())) if is_told else file
+    if key not in file.venues:
+        return file
+    # The file may be older than the trip of a run that was killed right after it.
+    if memory is not None:
+        has_tripped = any(latch.writer == "risk" for latch in held(memory.control))
+    else:
+        is_explained = any(one.latch for one in file.venues.values())
+        has_tripped = not is_explained and any(row.by == "risk" for row in rows)
+    return file.with_venue(key, file.venues[key].rearmed(has_tripped))
 
 
 def _confirm(confirm: str) -> None:

@@ -3,6 +3,9 @@
 One entry per venue (mode and REST address), readable and editable by people: amounts in quote with
 eight digits, days and times in UTC by this machine's clock, symbols and strategies by name. The
 words themselves are risk's (risk/keeping.py); `LimitKeeper` writes the file.
+
+Entries are judged one by one: what is wrong with one concerns its venue alone, and stays in the
+file as it is until that venue is traded on again.
 """
 
 from __future__ import annotations
@@ -12,6 +15,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal, InvalidOperation
 from typing import Any
+from urllib.parse import urlsplit, urlunsplit
 
 from shm.latch_table import LatchReason
 
@@ -55,33 +59,94 @@ class KeptLimits:
     latched: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # strategies by symbol
     trades: Mapping[str, KeptTrades] = field(default_factory=dict)  # by strategy
 
-    def rearmed(self) -> KeptLimits:
-        """Return what is left when a person re-arms: no latch, and equity begins anew after one."""
-        return replace(self, equity=None if self.latch else self.equity, latch="", latched={})
+    def rearmed(self, begins_anew: bool = False) -> KeptLimits:
+        """Return what is left when a person re-arms: no latch, and equity begins anew after one.
+
+        Args:
+            begins_anew: risk has tripped, and the words here do not know of it yet.
+        """
+        is_forgotten = begins_anew or bool(self.latch)
+        return replace(self, equity=None if is_forgotten else self.equity, latch="", latched={})
 
 
 VenueKey = tuple[str, str]  # mode and REST address
 
 
-def dump(kept: Mapping[VenueKey, KeptLimits]) -> dict[str, Any]:
+@dataclass(frozen=True)
+class Damaged:
+    """What a file has of a venue, and cannot be."""
+
+    entries: tuple[Any, ...]  # as the file has them: of two for one venue neither counts
+    problem: str
+
+
+@dataclass(frozen=True)
+class LimitFile:
+    """What limits remember of every venue."""
+
+    venues: Mapping[VenueKey, KeptLimits] = field(default_factory=dict)
+    damaged: Mapping[VenueKey, Damaged] = field(default_factory=dict)
+    lost: str = ""  # an earlier file, set aside: what it had of venues not listed here is unknown
+
+    def with_venue(self, key: VenueKey, kept: KeptLimits) -> LimitFile:
+        """Return the file with this of a venue, whatever it has had."""
+        damaged = {other: one for other, one in self.damaged.items() if other != key}
+        return replace(self, venues={**self.venues, key: kept}, damaged=damaged)
+
+    def why_unknown(self, key: VenueKey) -> str:
+        """Return why nobody knows what limits remember of a venue; "" when that is known."""
+        if key in self.damaged:
+            return self.damaged[key].problem
+        if self.lost and key not in self.venues:
+            return f"it may have been in {self.lost} (`lost` in limits.json)"
+        return ""
+
+
+def venue_key(mode: str, rest_url: str) -> VenueKey:
+    """Return the name of a venue: an address in one of its spellings."""
+    parts = urlsplit(rest_url)
+    path = parts.path.rstrip("/")
+    return mode, urlunsplit(parts._replace(netloc=parts.netloc.lower(), path=path))
+
+
+def key_text(key: VenueKey) -> str:
+    """Return a venue as people read it."""
+    return f"{key[0]} {key[1]}"
+
+
+def dump(file: LimitFile) -> dict[str, Any]:
     """Return the content of the file."""
-    return {"layout": LAYOUT, "venues": [_dump_one(key, one) for key, one in kept.items()]}
+    entries = [_dump_one(key, one) for key, one in file.venues.items()]
+    entries += [entry for one in file.damaged.values() for entry in one.entries]
+    lost = {"lost": file.lost} if file.lost else {}
+    return {"layout": LAYOUT, **lost, "venues": entries}
 
 
-def parse(content: Mapping[str, Any]) -> dict[VenueKey, KeptLimits]:
-    """Return what a file says, by venue.
+def parse(content: Mapping[str, Any]) -> LimitFile:
+    """Return what a file says.
 
     Raises:
-        ValueError: it is of another layout, or a value cannot be; the message names it.
+        ValueError: it is of another layout, or does not say which venues it is about; the message
+            names the value.
     """
     if content.get("layout") != LAYOUT:
         raise ValueError(f"layout={content.get('layout')!r}, this build writes {LAYOUT}")
-    found = {}
+    lost = _get(content, "lost", str) if "lost" in content else ""
+    entries: dict[VenueKey, list[dict[str, Any]]] = {}
     for entry in _get(content, "venues", list):
         if not isinstance(entry, dict):
             raise ValueError(f"venues holds {entry!r}")
-        found[(_get(entry, "mode", str), _get(entry, "rest_url", str))] = _parse_one(entry)
-    return found
+        key = venue_key(_get(entry, "mode", str), _get(entry, "rest_url", str))
+        entries.setdefault(key, []).append(entry)
+    venues, damaged = {}, {}
+    for key, of_venue in entries.items():
+        try:
+            if len(of_venue) > 1:
+                raise ValueError(f"{len(of_venue)} entries")
+            venues[key] = _parse_one(of_venue[0])
+        except ValueError as error:
+            damaged[key] = Damaged(tuple(of_venue), f"{key_text(key)}: {error}")
+    return LimitFile(venues, damaged, lost)
 
 
 def _dump_one(key: VenueKey, kept: KeptLimits) -> dict[str, Any]:

@@ -14,15 +14,25 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Protocol
+from urllib.parse import urlsplit
 
 from runtime.instance_folder import FolderError, InstanceFolder, Venue
-from runtime.limit_file import E8, KeptLimits, VenueKey, day_text, wall_text
+from runtime.limit_file import (
+    E8,
+    KeptLimits,
+    LimitFile,
+    VenueKey,
+    day_text,
+    venue_key,
+    wall_text,
+)
 from shm import segments, topology
 from shm.topology import SharedMemory
 
 INTERVAL_S = 1.0
-# More venues than anybody has; tests and trials give each run an address of its own.
-VENUE_COUNT_MAX = 16
+# Trials give each run an address of its own, on this machine; so many of them are remembered.
+TRIAL_COUNT_MAX = 16
+THIS_MACHINE = ("localhost", "127.", "::1")
 DAY_NS = 86_400_000_000_000
 
 
@@ -94,47 +104,53 @@ class LimitKeeper:
     ) -> None:
         self._words = words
         self._folder = folder
-        self._key: VenueKey = (venue.mode, venue.rest_url)
+        self._key = venue_key(venue.mode, venue.rest_url)
         self._outlives = venue.exchange_pid == 0
         self._control = control
         self._log = log
         self._warn = warn
-        self._all: dict[VenueKey, KeptLimits] = {}
+        self._file = LimitFile()
         self._seen: Any = None
         self._next_s = 0.0
         self._is_blocked = False
         self.earlier: KeptLimits | None = None
 
     def begin(self) -> str:
-        """Read the file; return "", or what is wrong with it: then nothing is remembered.
+        """Read the file; return "", or why what this venue's limits remember is not known.
 
-        A damaged one is put aside, for people.
+        A damaged file is kept aside, for people. When that is all of it, the new one says so: a
+        venue that it does not list is unknown, also when others have been traded on since.
         """
         if not self._outlives:
             return ""
         try:
-            self._all = self._folder.limits()
+            self._file = self._folder.limits()
         except FolderError as error:
-            problem = f"what limits remember is lost, {error}"
+            aside, problem = self._set_aside(f"what limits remember is lost, {error}")
+            self._file = LimitFile(lost=aside)
             try:
-                return f"{problem} (now {self._folder.set_limits_aside().name})"
+                self._folder.write_limits(self._file, is_last=True)
             except FolderError as second:
                 return f"{problem}, {second}"
-        self.earlier = self._all.get(self._key)
-        others = [key for key in self._all if key != self._key]
-        for key in sorted(others, key=lambda key: -self._all[key].at_ns)[VENUE_COUNT_MAX - 1 :]:
-            self._log.info("limits of a venue are forgotten", mode=key[0], rest_url=key[1])
-            del self._all[key]
+            return problem
+        self.earlier = self._file.venues.get(self._key)
+        self._forget_trials()
         self._tell_strangers()
-        return ""
+        why = self._file.why_unknown(self._key)
+        if not why:
+            return ""
+        problem = f"what limits remember of this venue is unknown: {why}"
+        return self._set_aside(problem)[1] if self._key in self._file.damaged else problem
 
     def adopt(self) -> None:
         """Write what the words say over a sound file; a damaged one is left to the start."""
         try:
-            self._all = self._folder.limits()
+            self._file = self._folder.limits()
         except FolderError:
             return
-        self.earlier = self._all.get(self._key)
+        if self._key in self._file.damaged:
+            return
+        self.earlier = self._file.venues.get(self._key)
         self.tend(is_last=True)
 
     def remembered(self, wall_ns: int) -> str:
@@ -150,9 +166,9 @@ class LimitKeeper:
             return
         self._next_s = time.monotonic() + INTERVAL_S
         now = self._words.kept(seen, time.time_ns(), time.monotonic_ns())
-        self._all[self._key] = self._with_strangers(now)
+        self._file = self._file.with_venue(self._key, self._with_strangers(now))
         try:
-            self._folder.write_limits(self._all, is_last)
+            self._folder.write_limits(self._file, is_last)
         except FolderError as error:
             if not self._is_blocked:
                 self._warn(f"a restart would forget what limits remember: {error}")
@@ -161,6 +177,28 @@ class LimitKeeper:
         if self._is_blocked:
             self._warn("what limits remember is kept again")
         self._is_blocked, self._seen = False, seen
+
+    def _set_aside(self, problem: str) -> tuple[str, str]:
+        """Keep a copy of the file for people; return its name, and the problem with it."""
+        try:
+            name = self._folder.set_limits_aside().name
+        except FolderError as error:
+            return "a damaged file", f"{problem}, {error}"
+        return name, f"{problem} (a copy is {name})"
+
+    def _forget_trials(self) -> None:
+        """Drop the oldest entries of this machine's addresses that hold nothing back."""
+        today = time.time_ns() // DAY_NS
+        trials = [
+            key for key, one in self._file.venues.items()
+            if key != self._key and is_trial(key) and not holds_back(one, today)
+        ]  # fmt: skip
+        trials.sort(key=lambda key: -self._file.venues[key].at_ns)
+        gone = trials[TRIAL_COUNT_MAX:]
+        for key in gone:
+            self._log.info("limits of a venue are forgotten", mode=key[0], rest_url=key[1])
+        left = {key: one for key, one in self._file.venues.items() if key not in gone}
+        self._file = replace(self._file, venues=left)
 
     def _strangers(self) -> tuple[dict[str, tuple[str, ...]], dict[str, Any]]:
         """Return latches and trades of symbols and strategies that this run does not know."""
@@ -192,6 +230,20 @@ class LimitKeeper:
             )
 
 
+def is_trial(key: VenueKey) -> bool:
+    """Return whether a venue's address is one of this machine."""
+    return (urlsplit(key[1]).hostname or "").startswith(THIS_MACHINE)
+
+
+def holds_back(kept: KeptLimits, utc_day: int) -> bool:
+    """Return whether limits remember something that keeps entries away, or may today."""
+    equity = kept.equity
+    has_lost = equity is not None and equity.base_e8 < equity.day_start_e8
+    is_today = equity is not None and equity.utc_day >= utc_day
+    pause = kept.cool_off_until_ns > utc_day * DAY_NS
+    return bool(kept.latch or kept.latched or pause or (has_lost and is_today))
+
+
 def describe(kept: KeptLimits, wall_ns: int) -> str:
     """Return what limits remember, in one line for people."""
     parts = [f"limits remember {wall_text(kept.at_ns)[:19]}Z"]
@@ -202,7 +254,7 @@ def describe(kept: KeptLimits, wall_ns: int) -> str:
         day_result = (equity.base_e8 - equity.day_start_e8) / E8
         fall = (equity.peak_e8 - equity.base_e8) / equity.peak_e8
         day = "today" if equity.utc_day == wall_ns // DAY_NS else day_text(equity.utc_day)
-        parts.append(f"{day} {day_result:+.4f}")
+        parts.append(f"{day} {day_result:+.4f} without what was open")
         parts.append(f"{max(0.0, fall):.2%} below the peak {equity.peak_e8 / E8:.4f}")
     parts.append(f"losses in a row {kept.losses}")
     if kept.cool_off_until_ns > wall_ns:

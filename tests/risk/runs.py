@@ -11,7 +11,7 @@ from config.strategies import strategy_names
 from risk.agent import Agent
 from risk.keeping import LimitWords
 from risk.state import state_size
-from runtime.limit_file import KeptLimits, dump, parse
+from runtime.limit_file import KeptLimits, LimitFile, dump, parse
 from runtime.stage import StageContext
 from runtime.wait_layout import WaitStrategy
 from shm.records import SYMBOL_COUNT_MAX
@@ -68,8 +68,8 @@ def kept_by(desk: Desk) -> KeptLimits:
     seen = words.look()
     assert seen is not None
     kept = words.kept(seen, time.time_ns(), time.monotonic_ns())
-    text = json.dumps(dump({KEY: kept}))
-    return parse(json.loads(text))[KEY]
+    text = json.dumps(dump(LimitFile({KEY: kept})))
+    return parse(json.loads(text)).venues[KEY]
 
 
 def forget_run(desk: Desk) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from contextlib import closing
 from dataclasses import replace
+from datetime import UTC, datetime
 
 import hypothesis
 import pytest
@@ -172,6 +173,18 @@ def test_a_pause_is_at_most_as_long_as_it_was():
     assert minutes == [30, 10, 0, 0]
     assert cool_off_left_ns(kept, 0) == 30 * MINUTE_NS, "the clock was set back"
     assert cool_off_left_ns(KeptLimits(at_ns=5), 10) == 0
+
+
+@pytest.mark.parametrize("year", [2300, 9999])
+def test_a_pause_without_an_end_is_a_pause(desk, year):
+    until = (datetime(year, 12, 31, tzinfo=UTC) - datetime(1970, 1, 1, tzinfo=UTC)).days * DAY_NS
+    begin_run(desk, KeptLimits(at_ns=time.time_ns(), cool_off_until_ns=until))
+    left_ns = desk.header.cool_off_until_ns - time.monotonic_ns()
+    assert left_ns > 70 * 365 * DAY_NS
+    desk.control.wallet_e8 = WALLET_E8
+    equity_is(desk, WALLET_E8)
+    again = kept_by(desk)
+    assert again.cool_off_until_ns > again.at_ns + 70 * 365 * DAY_NS, "and stays one"
 
 
 def test_symbols_and_strategies_that_are_gone_are_no_error(desk):

@@ -1,41 +1,45 @@
-"""limits.json: what it says, when it is written, what becomes of a damaged one, and re-arming."""
+"""limits.json: what it says, when it is written, what becomes of a damaged one."""
 
 from __future__ import annotations
 
 import json
 import time
 from dataclasses import replace
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 
-from config.loader import load
 from runtime import limit_keeper
 from runtime.guard import Guard
 from runtime.instance_folder import FolderError, InstanceFolder, Venue
-from runtime.kill_command import rearm
-from runtime.limit_file import KeptEquity, KeptLimits, KeptTrades, dump, parse
+from runtime.limit_file import (
+    KeptEquity,
+    KeptLimits,
+    KeptTrades,
+    LimitFile,
+    dump,
+    key_text,
+    parse,
+    venue_key,
+)
 from runtime.limit_keeper import LimitKeeper, adopt_leftovers, describe
-from shm import topology
 from shm.latch_table import LatchReason, held
 from shm.tables import CONTROL
-
-E8 = 10**8
-DAY_NS = 86_400 * 10**9
-DAY = 20_000
-NOW_NS = DAY * DAY_NS + 3600 * 10**9
-VENUE = Venue("testnet", "http://127.0.0.1:9", ("BTCUSDT", "ETHUSDT"))
-KEY = (VENUE.mode, VENUE.rest_url)
-KEPT = KeptLimits(
-    at_ns=NOW_NS,
-    equity=KeptEquity(9_700 * E8 + 1, 10_200 * E8, -3, DAY),
-    latch="daily_loss",
-    losses=3,
-    cool_off_until_ns=NOW_NS + 600 * 10**9,
-    latched={"BTCUSDT": ("momentum", "mine"), "GONEUSDT": ("order_flow",)},
-    trades={"momentum": KeptTrades(9, 4, 1234, 5678), "mine": KeptTrades(1, 0, 0, 7)},
+from tests.runtime.limit_samples import (
+    DAY,
+    DAY_NS,
+    E8,
+    KEPT,
+    KEY,
+    LIVE,
+    NOW_NS,
+    OTHER,
+    OTHER_KEY,
+    VENUE,
+    changed,
+    instance_in,
 )
-OTHER = {("live", "https://elsewhere"): KeptLimits(at_ns=NOW_NS, losses=1)}
 
 
 @pytest.fixture
@@ -77,8 +81,8 @@ def keep(folder, monkeypatch):
 
 
 def test_what_is_kept_reads_the_same_and_is_readable(folder):
-    folder.write_limits({KEY: KEPT, **OTHER})
-    assert folder.limits() == {KEY: KEPT, **OTHER}
+    folder.write_limits(LimitFile({KEY: KEPT, **OTHER}))
+    assert folder.limits() == LimitFile({KEY: KEPT, **OTHER})
     (entry, _) = json.loads((folder.path / "limits.json").read_text())["venues"]
     assert entry["equity"] == {
         "without_unrealised": "9700.00000001",
@@ -92,24 +96,15 @@ def test_what_is_kept_reads_the_same_and_is_readable(folder):
     assert [path.name for path in folder.path.iterdir()] == ["limits.json"]
 
 
-def changed(**changes) -> str:
-    """Return a sound file with some values of its entry changed."""
-    content = dump({KEY: KEPT})
-    for path, value in changes.items():
-        *parts, last = path.split("__")
-        place = content["venues"][0]
-        for part in parts:
-            place = place[part]
-        place[last] = value
-    return json.dumps(content)
-
-
-DAMAGED = [
+NO_FILE = [
     *("", "{", "[]", "\0", "{}", '{"layout": 0, "venues": []}', '{"layout": 1}'),
-    '{"layout": 1, "venues": [3]}',
-    json.dumps(dump({KEY: KEPT}) | {"layout": 2}),
-    json.dumps(dump({KEY: KEPT}))[:-40],
-    *(changed(**{key: value}) for key, value in (
+    *('{"layout": 1, "venues": [3]}', '{"layout": 1, "lost": 0, "venues": []}'),
+    json.dumps(dump(LimitFile({KEY: KEPT})) | {"layout": 2}),
+    json.dumps(dump(LimitFile({KEY: KEPT})))[:-40],
+    changed(mode=None), changed(rest_url=9),
+]  # fmt: skip
+NO_ENTRY = [
+    changed(**{key: value}) for key, value in (
         ("at", "yesterday"), ("at", "2024-10-04T01:00:00"), ("equity", 7), ("latch", "hunger"),
         ("losses_in_a_row", -1), ("losses_in_a_row", 1.5), ("losses_in_a_row", True),
         ("losses_in_a_row", 1 << 62), ("cool_off_until", None), ("latched", []),
@@ -117,13 +112,17 @@ DAMAGED = [
         ("trades__mine", 1), ("trades__mine__closed", 0 - 1), ("trades__momentum__won", 10),
         ("equity__peak", "0.0"), ("equity__peak", 5), ("equity__peak", "NaN"),
         ("equity__peak", "1e30"), ("equity__day", "1969-12-31"), ("equity__day_start", "much"),
-        ("mode", None), ("rest_url", 9),
-    )),
+    )
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize("text", DAMAGED)
-def test_a_damaged_file_is_named_and_put_aside(keep, text):
+def aside_of(made: SimpleNamespace) -> Path:
+    (aside,) = made.folder.path.glob("limits.json.damaged-*")
+    return aside
+
+
+@pytest.mark.parametrize("text", NO_FILE)
+def test_a_damaged_file_is_named_and_every_venue_of_it_is_unknown(keep, text):
     made = keep()
     made.folder.path.mkdir(parents=True)
     path = made.folder.path / "limits.json"
@@ -132,12 +131,55 @@ def test_a_damaged_file_is_named_and_put_aside(keep, text):
         made.folder.limits()
     problem = made.keeper.begin()
     assert "limits.json" in problem and made.keeper.earlier is None
-    (aside,) = made.folder.path.iterdir()
-    assert aside.name.startswith("limits.json.damaged-") and aside.name in problem
-    assert aside.read_text() == text
+    aside = aside_of(made)
+    assert aside.name in problem and aside.read_text() == text
     assert made.keeper.remembered(NOW_NS) == ""
+    assert made.folder.limits() == LimitFile(lost=aside.name), "also if the run dies at once"
+    assert aside.name in keep().keeper.begin(), "so the next start is no better off"
     made.keeper.tend()
-    assert made.folder.limits()[KEY].losses == 0, "it begins anew"
+    assert made.folder.limits().venues[KEY].losses == 0, "it begins anew"
+    assert keep().keeper.begin() == ""
+    other = keep(LIVE)
+    assert aside.name in other.keeper.begin() and other.keeper.earlier is None
+    other.keeper.tend()
+    assert keep(LIVE).keeper.begin() == "" and made.folder.limits().venues.keys() == {KEY, *OTHER}
+
+
+@pytest.mark.parametrize("text", NO_ENTRY)
+def test_a_damaged_entry_is_a_matter_of_its_venue_alone(keep, text):
+    made = keep(LIVE)
+    made.folder.path.mkdir(parents=True)
+    path = made.folder.path / "limits.json"
+    path.write_text(text)
+    (entry,) = json.loads(text)["venues"]
+    assert made.keeper.begin() == ""
+    made.words.losses = 4
+    made.keeper.tend()
+    assert entry in json.loads(path.read_text())["venues"], "carried along as it is"
+    assert made.folder.limits().venues[OTHER_KEY].losses == 4
+    own = keep()
+    problem = own.keeper.begin()
+    assert key_text(KEY) in problem and own.keeper.earlier is None
+    assert aside_of(made).name in problem
+    assert entry in json.loads(aside_of(made).read_text())["venues"]
+    own.keeper.adopt()
+    assert entry in json.loads(path.read_text())["venues"], "left to the start"
+    own.keeper.tend()
+    assert {key: one.losses for key, one in made.folder.limits().venues.items()} == {
+        KEY: 0, OTHER_KEY: 4,
+    }  # fmt: skip
+    assert made.folder.limits().damaged == {} and keep().keeper.begin() == ""
+
+
+def test_an_address_has_one_spelling_and_two_entries_for_it_are_none(keep):
+    assert venue_key("live", "https://A.Example/fapi/") == ("live", "https://a.example/fapi")
+    made = keep(replace(VENUE, rest_url="http://127.0.0.1:9/"))
+    made.folder.write_limits(LimitFile({KEY: KEPT}))
+    assert made.keeper.begin() == "" and made.keeper.earlier == KEPT
+    twice = dump(LimitFile({KEY: KEPT, ("testnet", f"{KEY[1]}/"): KEPT}))
+    (made.folder.path / "limits.json").write_text(json.dumps(twice))
+    assert "2 entries" in keep().keeper.begin()
+    assert dump(made.folder.limits()) == twice
 
 
 def test_sound_values_at_their_borders_are_read():
@@ -153,69 +195,86 @@ def test_it_is_written_on_a_change_and_once_a_second_at_most(keep):
         made.words.losses = losses
         made.clock.s += seconds
         made.keeper.tend()
-        return made.folder.limits()[KEY].losses
+        return made.folder.limits().venues[KEY].losses
 
     assert losses_after(1, 0.0) == 1
     assert losses_after(2, 0.5) == 1
     assert losses_after(2, 0.5) == 2
-    first = made.folder.limits()[KEY].at_ns
-    assert losses_after(2, 10.0) == 2 and made.folder.limits()[KEY].at_ns == first, "no change"
+    first = made.folder.limits().venues[KEY].at_ns
+    assert losses_after(2, 10.0) == 2 and made.folder.limits().venues[KEY].at_ns == first, (
+        "no change"
+    )
     assert losses_after(3, 0.0) == 3, "at once, when nothing was written for long"
     assert losses_after(None, 10.0) == 3, "words that cannot be told to belong together"
     made.words.losses = 4
     made.keeper.tend(is_last=True)
-    assert made.folder.limits()[KEY].losses == 4, "at the end, however short ago"
+    assert made.folder.limits().venues[KEY].losses == 4, "at the end, however short ago"
 
 
 def test_an_embedded_exchange_leaves_no_file(keep):
     made = keep(replace(VENUE, exchange_pid=7))
-    made.folder.write_limits({KEY: KEPT})
+    made.folder.write_limits(LimitFile({KEY: KEPT}))
     assert made.keeper.begin() == "" and made.keeper.earlier is None
     made.words.losses = 9
     made.keeper.tend()
     made.keeper.tend(is_last=True)
-    assert made.folder.limits() == {KEY: KEPT}
+    assert made.folder.limits() == LimitFile({KEY: KEPT})
 
 
 def test_another_venue_is_not_taken_over_and_stays_in_the_file(keep):
     made = keep()
-    made.folder.write_limits(OTHER)
+    made.folder.write_limits(LimitFile(OTHER))
     made.keeper.begin()
     assert made.keeper.earlier is None
     made.words.losses = 5
     made.keeper.tend()
-    assert {key: one.losses for key, one in made.folder.limits().items()} == {
+    assert {key: one.losses for key, one in made.folder.limits().venues.items()} == {
         KEY: 5, ("live", "https://elsewhere"): 1,
     }  # fmt: skip
 
 
-def test_venues_that_nobody_trades_on_any_more_are_forgotten(keep):
+def test_trials_are_forgotten_and_nothing_that_holds_back(keep, monkeypatch):
+    monkeypatch.setattr(limit_keeper.time, "time_ns", lambda: NOW_NS)
     made = keep()
-    many = {
-        ("testnet", f"http://old:{n}"): replace(KEPT, at_ns=NOW_NS + n * 10**9) for n in range(30)
+    free = replace(KEPT, latched={}, latch="", cool_off_until_ns=0)
+    won = replace(KEPT.equity, day_start_e8=KEPT.equity.base_e8)
+    trials = {
+        ("testnet", f"http://127.0.0.1:{n}"): replace(free, equity=won, at_ns=NOW_NS + n * 10**9)
+        for n in range(100, 130)
     }
-    made.folder.write_limits({KEY: replace(KEPT, latched={}, trades={}, at_ns=1), **many})
+    lost = KeptEquity(9 * E8, 10 * E8, 10 * E8, DAY)
+    oldest = {
+        ("testnet", "https://of.the.venue"): free,
+        ("testnet", "http://localhost:1"): replace(free, latch="drawdown"),
+        ("testnet", "http://localhost:2"): replace(free, latched={"BTCUSDT": ("momentum",)}),
+        ("testnet", "http://localhost:3"): replace(free, cool_off_until_ns=NOW_NS + 1),
+        ("testnet", "http://localhost:4"): replace(free, equity=lost),
+        KEY: free,
+    }
+    gone = {("testnet", "http://localhost:5"): replace(free, equity=replace(lost, utc_day=DAY - 1))}
+    kept = {key: replace(one, at_ns=1) for key, one in (oldest | gone).items()}
+    made.folder.write_limits(LimitFile(kept | trials))
     made.keeper.begin()
     made.keeper.tend()
-    left = [url for _, url in made.folder.limits()]
-    assert len(left) == 16 and VENUE.rest_url in left and "http://old:29" in left
+    newest = list(trials)[-limit_keeper.TRIAL_COUNT_MAX :]
+    assert made.folder.limits().venues.keys() == {*oldest, *newest}
     assert sum("forgotten" in line for line in made.told) == 15
 
 
 def test_what_is_not_configured_is_told_and_stays_until_a_person_rearms(keep):
     made = keep()
-    made.folder.write_limits({KEY: KEPT})
+    made.folder.write_limits(LimitFile({KEY: KEPT}))
     made.keeper.begin()
     assert made.keeper.earlier == KEPT
     (line,) = made.told
     assert "GONEUSDT" in line and "mine" in line and "momentum" not in line
     made.keeper.tend()
-    kept = made.folder.limits()[KEY]
+    kept = made.folder.limits().venues[KEY]
     assert kept.latched == {"BTCUSDT": ("mine",), "GONEUSDT": ("order_flow",)}
     assert kept.trades == {"mine": KeptTrades(1, 0, 0, 7)}
     made.control.rearm_ns = 1
     made.keeper.tend(is_last=True)
-    kept = made.folder.limits()[KEY]
+    kept = made.folder.limits().venues[KEY]
     assert kept.latched == {} and kept.trades == {"mine": KeptTrades(1, 0, 0, 7)}
 
 
@@ -232,7 +291,7 @@ def test_a_folder_that_cannot_be_written_is_told_once_and_tried_again(keep):
     made.folder.path.unlink()
     made.clock.s += 2
     made.keeper.tend()
-    assert len(made.told) == 2 and made.folder.limits()[KEY].losses == 3
+    assert len(made.told) == 2 and made.folder.limits().venues[KEY].losses == 3
 
 
 def test_a_person_is_told_in_one_line(keep):
@@ -240,8 +299,9 @@ def test_a_person_is_told_in_one_line(keep):
         replace(KEPT, equity=KeptEquity(9_700 * E8, 10_000 * E8, 9_900 * E8, DAY)), NOW_NS
     )
     assert text == (
-        "limits remember 2024-10-04T01:00:00Z, today -200.0000, 3.00% below the peak 10000.0000, "
-        "losses in a row 3, no entries until 2024-10-04T01:10:00Z, latched by daily_loss, "
+        "limits remember 2024-10-04T01:00:00Z, today -200.0000 without what was open, "
+        "3.00% below the peak 10000.0000, losses in a row 3, "
+        "no entries until 2024-10-04T01:10:00Z, latched by daily_loss, "
         "latched in BTCUSDT: momentum, mine, latched in GONEUSDT: order_flow, closed trades 10"
     )
     late = describe(replace(KEPT, latched={}, trades={}), NOW_NS + DAY_NS)
@@ -251,15 +311,8 @@ def test_a_person_is_told_in_one_line(keep):
 
 @pytest.fixture
 def instance(tmp_path):
-    """Segments of an instance whose owner is this very process."""
-    name = f"tlimits{tmp_path.name[-12:]}".replace("_", "-").lower()
-    overrides = [f"system.instance={name}", f"system.state_folder={tmp_path}/state"]
-    settings = load(env_file=None, environ={}, overrides=overrides)
-    memory = topology.create_all(name, topology.Sizes(market_queue=1024, queue=64, order_rows=8))
-    folder = InstanceFolder(settings.system.state_folder, name)
-    yield SimpleNamespace(memory=memory, settings=settings, folder=folder)
-    memory.close()
-    memory.unlink()
+    with instance_in(tmp_path) as found:
+        yield found
 
 
 @pytest.mark.parametrize("case", [
@@ -271,7 +324,7 @@ def test_what_stands_in_the_segments_of_a_killed_run_is_kept(instance, case):
     folder.write_venue(replace(VENUE, exchange_pid=7 if case == "embedded" else 0))
     if case == "no venue":
         folder.forget_venue()
-    folder.write_limits({KEY: KEPT, **OTHER})
+    folder.write_limits(LimitFile({KEY: KEPT, **OTHER}))
     path = folder.path / "limits.json"
     if case == "damaged":
         path.write_text("{")
@@ -294,7 +347,7 @@ def test_what_stands_in_the_segments_of_a_killed_run_is_kept(instance, case):
     if case != "adopted":
         assert (path.read_text() if path.exists() else None) == before
         return
-    kept = folder.limits()
+    kept = folder.limits().venues
     assert kept[KEY].losses == 7 and made == [{1: "momentum"}]
     assert "GONEUSDT" in kept[KEY].latched and kept.keys() == {KEY, *OTHER}
 
@@ -314,29 +367,7 @@ def test_the_supervisor_latches_when_the_file_is_damaged(instance):
     (row,) = instance.folder.latches()
     assert row.reason == "memory" and "limits.json" in row.note, row
     assert sum("limits.json" in line for line in told) == 2, "at once, and as the latch's note"
-    assert instance.folder.limits()[KEY].losses == 0
+    assert instance.folder.limits().venues[KEY].losses == 0
     said: list[str] = []
     guard.allow(said.append)
     assert said == []
-
-
-def test_rearming_without_a_run_releases_what_is_kept(tmp_path, capsys):
-    settings = load(
-        env_file=None,
-        environ={},
-        overrides=["system.instance=tnorun", f"system.state_folder={tmp_path}"],
-    )
-    folder = InstanceFolder(str(tmp_path), "tnorun")
-    folder.write_limits({KEY: KEPT, **OTHER})
-    assert rearm(settings, "yes") == 0
-    assert "GONEUSDT: order_flow" in capsys.readouterr().out
-    released = replace(KEPT, latched={}, latch="", equity=None)
-    assert folder.limits() == {KEY: released, **OTHER}
-    assert rearm(settings, "yes") == 0
-    assert "nothing is latched" in capsys.readouterr().out
-    # A day that no latch ended goes on: re-arming is not for forgetting a loss.
-    folder.write_limits({KEY: replace(KEPT, latch="")})
-    rearm(settings, "yes")
-    assert folder.limits()[KEY].equity == KEPT.equity
-    (folder.path / "limits.json").write_text("{")
-    assert rearm(settings, "yes") == 0 and "limits.json" in capsys.readouterr().err

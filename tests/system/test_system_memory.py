@@ -82,7 +82,7 @@ def lose_the_day(memory, hand, before: float) -> None:
 def kept_losses(tmp_path: Path, pipeline) -> int:
     """Return the losses in a row that the file has."""
     folder = InstanceFolder(str(tmp_path / "state"), pipeline.instance)
-    return next((kept.losses for kept in folder.limits().values()), 0)
+    return next((kept.losses for kept in folder.limits().venues.values()), 0)
 
 
 @pytest.mark.parametrize("is_killed", [False, True], ids=["ended", "killed"])
