@@ -1,11 +1,10 @@
 """The executor: orders at the venue, their signing, their state, the user-data stream.
 
 Reads the gated ring `orders` (cursor 0) and the venue's private stream; writes the gated ring
-`reports`, the order rows, the trust rows (which symbol differs from the venue), and `reconciled`,
-`wallet_e8`, `clock_offset_ns` and `clock_ready` of the control record, and the trust rows: which
-symbol differs from what the venue says. It alone holds a key, it alone talks to the venue about
-orders; `emergency` does so in a process of its own when the stage cannot (make kill, the
-supervisor's last act).
+`reports`, the order rows, the trust rows (which symbol differs from what the venue says), and
+`reconciled`, `wallet_e8`, `funding_e8`, `transfer_e8`, `clock_offset_ns` and `clock_ready` of the
+control record. It alone holds a key, it alone talks to the venue about orders; `emergency` does so
+in a process of its own when the stage cannot (make kill, the supervisor's last act).
 
 A stop that rests at the venue (STOP_MARKET) has one order id from its placing to the last fill of
 the market order that it becomes: NEW while it waits, then FILLED, or CANCELED or EXPIRED with what

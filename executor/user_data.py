@@ -22,6 +22,7 @@ from executor.procedures import Pause, Procedure, Runner
 from executor.resolve import Resolver
 from executor.rest import Call
 from executor.timers import Timers
+from executor.transfers import Transfers
 from executor.transitions import OrderEvent
 from executor.venue import STATUS_EVENTS, VenueDataError, decode, printable
 from runtime.instruments import InstrumentError, to_ticks
@@ -61,6 +62,7 @@ class UserData:
         self._counts, self._ledger, self._runner = counts, ledger, runner
         self._timers, self._resolver = timers, resolver
         self._on_distrust, self._on_funding = on_distrust, on_funding
+        self._transfers = Transfers(context)
         self._foreign = Foreign(
             context, counts, ledger, resolver, timers, self._take_own, on_foreign
         )
@@ -146,6 +148,8 @@ class UserData:
         elif kind == "ACCOUNT_UPDATE":
             for balance in event["a"].get("B", ()):
                 if balance["a"] == self._quote:
+                    # Ordering: first, so that no wallet counts what it holds a second time.
+                    self._transfers.take(event, balance)
                     self._control.wallet_e8 = venue.to_e8(balance["wb"])
             if event["a"].get("m") == "FUNDING_FEE":
                 self._on_funding()

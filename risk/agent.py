@@ -179,7 +179,7 @@ class Agent:
                     reason=reason.name.lower(),
                     meaning=MEANINGS[reason],
                     equity=self._equity_e8() / E8,
-                    peak=self._header.peak_e8 / E8,
+                    peak=(self._header.peak_e8 + control.transfer_e8) / E8,
                 )
             else:
                 self._log.warning("kill latch re-armed by a person", equity=self._equity_e8() / E8)
@@ -244,7 +244,7 @@ class Agent:
 
     def _equity_e8(self) -> int:
         control = self._memory.control
-        results = control.realized_e8 - control.fee_e8 + control.funding_e8
+        results = control.realized_e8 - control.fee_e8 + control.funding_e8 + control.transfer_e8
         return int(self._header.wallet_start_e8 + results + control.unrealized_e8)
 
     def _report_status(self) -> None:

@@ -168,7 +168,10 @@ class LimitWords:
         if header.wallet_start_e8 != 0:
             base = header.wallet_start_e8 + control.realized_e8 - control.fee_e8
             base += control.funding_e8
-            equity = (base, header.peak_e8, header.day_start_e8, header.utc_day)
+            # What is paid in or out shifts all three, see `track_equity`.
+            paid = control.transfer_e8
+            money = (base + paid, header.peak_e8 + paid, header.day_start_e8 + paid)
+            equity = (*money, header.utc_day)
         latched: tuple[int, ...] = ()
         if control.throttle_latches:
             places = range(len(self.symbols))

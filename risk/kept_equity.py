@@ -21,7 +21,8 @@ def take_over_equity(context: int, wallet_e8: int) -> None:
 
     Args:
         context: CONTEXT.
-        wallet_e8: the wallet as the venue states it, which is equity without unrealised results.
+        wallet_e8: the wallet as the venue states it, which is equity without unrealised results,
+            less what was paid in since the start.
 
     A wallet above the base was paid in, or won by nobody we know of: peak and day are lifted with
     it, so it makes up for no loss. One below was lost between the runs, by a stop at the venue

@@ -135,8 +135,8 @@ def exit_price(symbol_state: int, side: int) -> int:
 
 
 @kernel
-def equity_e8(context: int) -> int:
-    """Return wallet at start + realised − fees + funding + unrealised; 0 without a wallet."""
+def earned_e8(context: int) -> int:
+    """Return equity less what was paid in since the start; 0 without a wallet."""
     view = context_at(context)
     header = header_at(view.header)
     if header.wallet_start_e8 == 0:
@@ -147,21 +147,33 @@ def equity_e8(context: int) -> int:
 
 
 @kernel
+def equity_e8(context: int) -> int:
+    """Return wallet at start + realised − fees + funding + unrealised + transfers; 0 without it."""
+    view = context_at(context)
+    if header_at(view.header).wallet_start_e8 == 0:
+        return 0
+    return earned_e8(context) + control_at(view.control).transfer_e8
+
+
+@kernel
 def track_equity(context: int, max_drawdown: float) -> None:
     """Take the wallet over once it is known, follow peak and day, trip the latch on either's loss.
 
     The wallet waits for the day, as no entry passes before the venue's clock is known either.
     Re-armed by a person, both begin with the equity of that moment: the old would trip it again.
-    Between the floor and the peak of a day nothing changes.
+    Between the floor and the peak of a day nothing changes, unless money is paid in or out. Peak,
+    day and floor are kept less what was paid in since the start, so that it shifts all three.
     """
     view = context_at(context)
     header = header_at(view.header)
-    equity = equity_e8(context)
+    control = control_at(view.control)
+    earned = earned_e8(context)
     is_known = header.wallet_start_e8 != 0 and view.utc_day <= header.utc_day
-    is_between = header.floor_e8 <= equity and equity <= header.peak_e8
-    if not (is_known and is_between and control_at(view.control).risk_latch == 0):
+    is_between = header.floor_e8 <= earned and earned <= header.peak_e8
+    is_same = control.risk_latch == 0 and control.transfer_e8 == view.floor_transfer_e8
+    if not (is_known and is_between and is_same):
         _follow_equity(context, max_drawdown)
-    base = equity_e8(context) - control_at(view.control).unrealized_e8
+    base = earned_e8(context) - control.unrealized_e8
     header.calm_low_e8 = header.floor_e8 - base
     header.calm_high_e8 = header.peak_e8 - base
 
@@ -178,8 +190,8 @@ def forget_floor(context: int) -> None:
 def track_mark(context: int) -> None:
     """Follow equity after a price, where the unrealised result has left the band of `track_equity`.
 
-    All else that moves equity has it tracked: fills at once; funding, a new day and a re-arm with
-    the timers.
+    All else that moves equity has it tracked: fills at once; funding, transfers, a new day and a
+    re-arm with the timers.
     """
     view = context_at(context)
     header = header_at(view.header)
@@ -193,38 +205,42 @@ def _follow_equity(context: int, max_drawdown: float) -> None:
     view = context_at(context)
     header = header_at(view.header)
     control = control_at(view.control)
+    # Read once: the executor may count another meanwhile, which the next look then finds.
+    paid_in = control.transfer_e8
     if header.wallet_start_e8 == 0:
         wallet = control.wallet_e8
         # Without a day a loss of yesterday would be judged as one of today.
         if wallet <= 0 or view.utc_day <= 0:
             return
-        take_over_equity(context, wallet)
+        take_over_equity(context, wallet - paid_in)
         # The wallet may be stated late: results that it already holds are not counted twice.
         results = control.realized_e8 - control.fee_e8 + control.funding_e8
         # Ordering: last. Until it is known a crash has all of this done again, to the same end.
         compiler_barrier()
-        header.wallet_start_e8 = wallet - results
-    equity = equity_e8(context)
+        header.wallet_start_e8 = wallet - paid_in - results
+    earned = earned_e8(context)
     # What a person has re-armed is forgotten last: killed before, risk begins both anew again.
     is_rearmed = control.risk_latch != 0 and risk_latch_held(view.control) == 0
-    if is_rearmed or equity > header.peak_e8:
-        header.peak_e8 = equity
+    if is_rearmed or earned > header.peak_e8:
+        header.peak_e8 = earned
     # A clock that steps back begins no day: the loss of one would be forgotten.
     if is_rearmed or header.day_start_e8 == 0 or view.utc_day > header.utc_day:
-        header.day_start_e8 = equity
+        header.day_start_e8 = earned
         # Ordering: the day after its start. A crash between them begins the day once more.
         compiler_barrier()
         header.utc_day = max(view.utc_day, header.utc_day)
     compiler_barrier()
     forget_voided_risk_latch(view.control)
-    least = (1.0 - max_drawdown) * header.peak_e8
+    equity = earned + paid_in
+    least = (1.0 - max_drawdown) * (header.peak_e8 + paid_in)
     if equity < least and risk_latch_held(view.control) == 0:
         trip_risk_latch(view.control, DRAWDOWN, mono_ns())
     share = parameters_at(view.parameters).max_daily_loss
-    day_least = (1.0 - share) * header.day_start_e8
+    day_least = (1.0 - share) * (header.day_start_e8 + paid_in)
     if equity < day_least and risk_latch_held(view.control) == 0:
         trip_risk_latch(view.control, DAILY_LOSS, mono_ns())
-    header.floor_e8 = math.ceil(max(least, day_least))
+    header.floor_e8 = math.ceil(max(least, day_least)) - paid_in
+    view.floor_transfer_e8 = paid_in
 
 
 @kernel

@@ -90,6 +90,7 @@ CONTROL = Record(
         ),
         Field("wallet_e8", "i64", "1e-8 quote", "executor", "wallet balance at reconciliation"),
         Field("funding_e8", "i64", "1e-8 quote", "executor", "funding got since the start, signed"),
+        Field("transfer_e8", "i64", "1e-8 quote", "executor", "paid in since the start, signed"),
         Field("clock_offset_ns", "i64", "ns", "executor", "venue wall clock minus ours"),
         Field("clock_ready", "i64", "0 or 1", "executor", "the offset has been measured"),
         # Written by risk.

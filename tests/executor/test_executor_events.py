@@ -69,6 +69,60 @@ def test_wallet_follows_account_updates(rig, venue):
     rig.pump(lambda: rig.memory.control.wallet_e8 == 999_912_345_678)
 
 
+def moved(time: int, reason: str, change: str, wallet: str) -> dict:
+    balances = [
+        {"a": "BNB", "wb": "7", "cw": "7", "bc": "5"},
+        {"a": "USDT", "wb": wallet, "cw": wallet, "bc": change},
+    ]
+    return {"e": "ACCOUNT_UPDATE", "E": time, "T": time, "a": {"m": reason, "B": balances, "P": []}}
+
+
+def test_transfers_are_summed_once_and_nothing_else_is_one(rig, venue):
+    rig.start()
+    control = rig.memory.control
+    rig.pump(lambda: control.wallet_e8 > 0)
+    events = [
+        moved(1, "DEPOSIT", "100.5", "10100.5"),
+        moved(1, "DEPOSIT", "100.5", "10100.5"),
+        moved(2, "DEPOSIT", "100.5", "10201"),
+        moved(3, "ORDER", "7", "10208"),
+        moved(4, "FUNDING_FEE", "-7", "10201"),
+        moved(5, "WITHDRAW", "-1000.00000001", "9200.99999999"),
+        moved(2, "DEPOSIT", "100.5", "10201"),
+        moved(6, "WITHDRAW_REJECT", "1", "9201.99999999"),
+    ]
+    for event in events:
+        venue.send_user(event)
+    rig.pump(lambda: control.wallet_e8 == 920_199_999_999)
+    assert control.transfer_e8 == 10_050_000_000 * 2 - 100_000_000_001 + 100_000_000
+    lines = [values["amount_e8"] for _, event, values in rig.log.lines if event == "transfer"]
+    assert sum(lines) == control.transfer_e8 and len(lines) == 4
+
+
+def test_what_is_paid_into_an_unknown_wallet_is_part_of_it(rig, venue):
+    rig.start()
+    control = rig.memory.control
+    rig.pump(lambda: control.wallet_e8 > 0)
+    control.wallet_e8 = 0
+    venue.send_user(moved(1, "DEPOSIT", "5", "5"))
+    rig.pump(lambda: control.wallet_e8 == 500_000_000)
+    assert control.transfer_e8 == 0
+    venue.send_user(moved(2, "WITHDRAW", "-5", "0"))
+    rig.pump(lambda: control.wallet_e8 == 0)
+    venue.send_user(moved(3, "DEPOSIT", "2", "2"))
+    rig.pump(lambda: control.wallet_e8 == 200_000_000)
+    assert control.transfer_e8 == -300_000_000, "one that is empty is known"
+
+
+def test_a_transfer_without_its_amount_leads_to_reconciliation(rig, venue):
+    rig.start()
+    event = moved(1, "DEPOSIT", "5", "5")
+    del event["a"]["B"][1]["bc"]
+    venue.send_user(event)
+    rig.pump(lambda: rig.count("malformed") == 1)
+    assert rig.memory.control.transfer_e8 == 0
+
+
 def test_foreign_orders_are_counted_and_logged_printably(rig, venue):
     rig.start()
     event: dict[str, Any] = {

@@ -38,6 +38,11 @@ class Latch:
             self.peak += change
             self.day_start += change
 
+    def paid_in(self, change: int) -> None:
+        """Let money be paid in, or out where negative, while the system runs: it is no result."""
+        self.peak += change
+        self.day_start += change
+
     def step(self, equity: int, day: int) -> None:
         """Take an equity, at a day: one before the last begins none."""
         begins = self.is_rearmed or self.day_start == 0 or day > self.day

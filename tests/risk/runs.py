@@ -23,7 +23,7 @@ SYMBOLS = tuple(f"SYM{index}USDT" for index in range(SYMBOL_COUNT))
 KEY = ("testnet", "http://127.0.0.1:9")
 OF_A_RUN = (
     *("realized_e8", "fee_e8", "funding_e8", "unrealized_e8", "open_position_count"),
-    *("wallet_e8", "risk_latch", "risk_latch_ns", "rearm_ns", "throttle_latches"),
+    *("wallet_e8", "transfer_e8", "risk_latch", "risk_latch_ns", "rearm_ns", "throttle_latches"),
 )
 
 
