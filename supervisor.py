@@ -28,6 +28,7 @@ from config.strategies import user_strategy_names
 from config.venues import Endpoints, market_endpoints, order_endpoints
 from executor.emergency import clear_venue
 from risk.keeping import LimitWords
+from risk.settled import unprotected
 from runtime import embedded, logs, placement, preparation, status
 from runtime.command_line import LOG_FOLDER, main_with
 from runtime.crew import Crew
@@ -36,6 +37,7 @@ from runtime.instance_folder import Venue
 from runtime.ledger_process import LedgerProcess
 from runtime.preparation import FAILED, PipelineError
 from runtime.signal_watch import SignalWatch
+from runtime.stop_time import FLATTEN_SHARE, STAGES_SHARE
 from shm.segments import process_start_time
 from shm.tables import STAGES, HaltReason, ProcessState
 from shm.topology import SharedMemory
@@ -43,8 +45,6 @@ from shm.topology import SharedMemory
 EXCHANGE_MODES = ("sim", "capture", "paper")
 TICK_S = 0.05
 STARTING_TICK_S = 0.005
-# Shares of supervisor.stop_timeout_s: flattening, closing the stages; the rest ends the exchange.
-FLATTEN_SHARE, CLOSE_SHARE = 0.4, 0.9
 
 
 class Supervisor:
@@ -77,7 +77,7 @@ class Supervisor:
         self._pss: int | None = None
         self._events_seen = 0
         self._signals = SignalWatch()
-        self._guard = Guard(settings, clear_venue, LimitWords, self._warn)
+        self._guard = Guard(settings, clear_venue, LimitWords, unprotected, self._warn)
 
     @property
     def summary_path(self) -> Path:
@@ -326,7 +326,7 @@ class Supervisor:
                 self.step(STARTING_TICK_S)
         control.stop_requested = 1
         self._ring_all()
-        while self.crew.pids and time.monotonic() < started + total_s * CLOSE_SHARE:
+        while self.crew.pids and time.monotonic() < started + total_s * STAGES_SHARE:
             self._wait_for_signal(STARTING_TICK_S)
             self.crew.reap_closing()
         names = user_strategy_names(self.settings)
@@ -343,7 +343,7 @@ class Supervisor:
         if self.ledger is not None:
             self.ledger.finish()
         if self.exchange:
-            timeout_s = self.settings.supervisor.stop_timeout_s * (1 - CLOSE_SHARE)
+            timeout_s = self.settings.supervisor.stop_timeout_s * (1 - STAGES_SHARE)
             self.exchange.stop(timeout_s)
         if self._memory is not None:
             self._memory.unlink()

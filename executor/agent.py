@@ -38,6 +38,7 @@ from executor.venue import NS_PER_MS, Reply, VenueDataError, printable
 from executor.worker import Worker
 from executor.ws_api import WsApi
 from runtime.stage import StageContext
+from runtime.stop_time import COMPARE_SHARE, SERVE_SHARE
 from shm.records import ORDER
 from shm.tables import DOORBELL
 
@@ -49,9 +50,6 @@ FULL_WAIT_NS = 1_000_000
 DEAF_WAIT_NS = 1_000_000
 # A fill that a response implies usually arrives on its own within this time.
 GAP_NS = 50_000_000
-# Shares of the stop time: for risk to close, and until all is canceled and compared. Stages have
-# half of it, after positions were closed; this leaves room to end the threads in that half.
-RISK_SHARE, CLOSE_SHARE = 0.2, 0.45
 LAST_LOOK_S = 0.2  # for the funding that was paid last
 START_SHARE = 0.8
 # The interpreter hands over between threads at this interval: the worker's must not hold up an
@@ -69,7 +67,7 @@ class Agent:
         self._orders = context.memory.ring("orders")
         self._counts = Counts(context.memory.counters)
         self._timers = Timers()
-        self._limits = Limits()
+        self._limits = Limits(context.memory.control.weight_limit)
         self._status_ns = 0
         self._is_full = False
         # Until all is reconciled orders stay in the ring: an exit is not refused for being early,
@@ -180,7 +178,7 @@ class Agent:
         self._reconciler = Reconciler(
             context, counts, self._ledger, self._runner, self._timers, self._clock,
             self._resolver, sweeper, self._user, history, comparing,
-            trusts,
+            trusts, self._limits.comparison_wait_ns,
         )  # fmt: skip
         self._countdown = Countdown(
             context, counts, self._ledger, self._runner, self._timers, self._limits, trusts,
@@ -370,12 +368,12 @@ class Agent:
         """Refuse what is left in the ring, cancel what is open, and compare with the venue."""
         began_s, stop_s = time.monotonic(), self._context.settings.supervisor.stop_timeout_s
         self._placing.closing = True
-        latest_ns = int((began_s + stop_s * RISK_SHARE) * NS_PER_S)
-        if not serve_risk(self._context.memory, self._slice, latest_ns):
+        latest_ns = int((began_s + stop_s * SERVE_SHARE) * NS_PER_S)
+        if not serve_risk(self._context.memory, self._serve, latest_ns):
             self._log.error("risk has not closed, its last orders are not waited for")
-        self._take_orders()
-        self._settle()
-        seconds = began_s + stop_s * CLOSE_SHARE - time.monotonic()
+        self._serve(0)
+        self._placing.closed = True
+        seconds = began_s + stop_s * COMPARE_SHARE - time.monotonic()
         if not self._run_until_done(self._reconciler.close(), seconds):
             undecided = sorted(self._ledger.table.open_ids)
             self._counts.orders_lost.value = len(undecided)
@@ -392,6 +390,11 @@ class Agent:
         self._rest.close()
         self._epoll.close()
         self._reconciler.insist_on_swept()
+
+    def _serve(self, latest_ns: int) -> int:
+        """Work until a time: what adds risk is canceled or refused, what reduces it is sent."""
+        self._puller.pull()
+        return self._slice(latest_ns)
 
     def _run_until_done(self, procedure: Procedure, seconds: float) -> bool:
         return self._runner.complete(procedure, self._slice, seconds, self._slice_ns)

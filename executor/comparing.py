@@ -58,6 +58,7 @@ class Finding:
     possible: frozenset[int] = frozenset()  # theirs − ours may be any of them; none = anything
     lates: int = 0  # fills of the symbol that came too late for a look, up to now
     venue_ns: int = 0  # when the last look's reply came, by the venue's clock
+    asked_ns: int = 0  # when that look's first request was about to leave; monotonic
     row: PositionRow | None = None
     texts: dict[Key, str] = field(default_factory=dict)  # differences in orders
     orders: dict[Key, OrderState] = field(default_factory=dict)  # open ones that are not ours
@@ -100,6 +101,7 @@ class Look:
     """What the venue was asked, and said."""
 
     resting: frozenset[tuple[int, bool]]  # our open orders at the beginning: id, waits as a stop
+    asked_ns: int = field(default_factory=time.monotonic_ns)
     held: list[Any] = field(default_factory=list)
     listed: list[Any] = field(default_factory=list)
     waiting: list[Any] = field(default_factory=list)
@@ -235,7 +237,7 @@ class Comparing:
         )
 
     def _findings(self, look: Look) -> dict[int, Finding]:
-        found = {symbol: Finding(symbol) for symbol in look.windows}
+        found = {symbol: Finding(symbol, asked_ns=look.asked_ns) for symbol in look.windows}
         rows = venue.position_rows(look.held)
         for symbol, finding in found.items():
             finding.row = row = rows.get(self._symbols[symbol])

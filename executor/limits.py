@@ -3,9 +3,11 @@
 Venue: "LIMITS": 429 asks to back off (Retry-After), 418 is a ban; the order counts of WS-API
 answers and of the REST headers X-MBX-ORDER-COUNT-(intervalNum)(intervalLetter) are those of the
 account, the request weight there and in X-MBX-USED-WEIGHT-(intervalNum)(intervalLetter) that of the
-address. The headers have no limits: they are measured by the limits that WS-API answers stated.
-Housekeeping waits when much of the weight is used, entries when most of it or of the orders is: the
-rest belongs to cancels, stops and exits, which nothing but a ban holds.
+address. The headers have no limits: they are measured by those that WS-API answers and exchangeInfo
+stated.
+Comparisons wait when much of the weight is used, entries when most of it or of the orders is: the
+rest belongs to cancels, stops, exits and countdowns. Those wait for nothing but what the venue asks
+for by 429 and 418.
 """
 
 from __future__ import annotations
@@ -17,8 +19,8 @@ from executor.venue import Reply
 NS_PER_S = 1_000_000_000
 # Entries use at most this share of a limit.
 ENTRY_SHARE = 0.8
-# Housekeeping (comparisons, funding) goes up to this share of the weight; countdowns use half.
-HOUSEKEEPING_SHARE = 0.7
+# Comparisons go up to this share of the weight; countdowns of many symbols use half of it.
+COMPARE_SHARE = 0.7
 # Used when the venue asks for a pause without saying how long.
 PAUSE_NS_DEFAULT = 10 * NS_PER_S
 _INTERVALS_S = {"SECOND": 1, "MINUTE": 60, "HOUR": 3600, "DAY": 86_400}
@@ -28,17 +30,21 @@ _HEADERS = {"x-mbx-order-count-": ORDERS, "x-mbx-used-weight-": WEIGHT}
 
 
 class Limits:
-    """Remember what the venue said last; times are monotonic."""
+    """Remember what the venue said last; times are monotonic.
 
-    def __init__(self) -> None:
+    Args:
+        weight_limit: of a minute, by exchangeInfo; 0 = not known until a WS-API answer states it.
+    """
+
+    def __init__(self, weight_limit: int = 0) -> None:
         self._paused_until_ns = 0
         self._banned_until_ns = 0
         # Both by kind and seconds of the interval: limits as WS-API answers stated them, and what
         # a count at or above a share of one holds back until a whole interval has passed.
-        self._limits: dict[tuple[str, int], int] = {}
+        self._limits = {(WEIGHT, 60): weight_limit} if weight_limit > 0 else {}
         self._counts: dict[tuple[str, int], int] = {}
         self._entries_ns: dict[tuple[str, int], int] = {}
-        self._housekeeping_ns: dict[tuple[str, int], int] = {}
+        self._comparisons_ns: dict[tuple[str, int], int] = {}
 
     def note(self, reply: Reply) -> None:
         """Take what a reply says about limits."""
@@ -75,7 +81,7 @@ class Limits:
             # Another window has begun, and no two answers have merely overtaken each other: what
             # the last one held back may go on.
             self._entries_ns.pop(key, None)
-            self._housekeeping_ns.pop(key, None)
+            self._comparisons_ns.pop(key, None)
         self._counts[key] = count
         limit = self._limits.get(key)
         if limit is None:
@@ -84,8 +90,8 @@ class Limits:
         until = time.monotonic_ns() + key[1] * NS_PER_S
         if count >= limit * ENTRY_SHARE:
             self._entries_ns[key] = until
-        if key[0] == WEIGHT and count >= limit * HOUSEKEEPING_SHARE:
-            self._housekeeping_ns[key] = until
+        if key[0] == WEIGHT and count >= limit * COMPARE_SHARE:
+            self._comparisons_ns[key] = until
 
     def allows_entry(self) -> bool:
         """Return whether an entry may be sent now."""
@@ -96,8 +102,12 @@ class Limits:
         return time.monotonic_ns() >= self._banned_until_ns
 
     def pause_ns(self) -> int:
-        """Return how long housekeeping has to wait, 0 = not at all."""
-        until = max(self._paused_until_ns, *self._housekeeping_ns.values(), 0)
+        """Return how long the venue wants nothing that is not urgent, 0 = it may be asked."""
+        return max(0, self._paused_until_ns - time.monotonic_ns())
+
+    def comparison_wait_ns(self) -> int:
+        """Return how long a comparison has to wait before it begins, 0 = not at all."""
+        until = max(self._paused_until_ns, *self._comparisons_ns.values(), 0)
         return max(0, until - time.monotonic_ns())
 
 

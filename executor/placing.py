@@ -64,7 +64,8 @@ class Placing:
         measure_clock: Callable[[Callable[[], None]], None],
     ) -> None:
         self.api: WsApi | None = None
-        self.closing = False
+        # Closing, only what reduces risk is sent; closed, nothing is: all is being compared.
+        self.closing = self.closed = False
         self._counts, self._ledger, self._runner = counts, ledger, runner
         self._timers, self._rest, self._texts = timers, rest, texts
         self._limits, self._resolver = limits, resolver
@@ -123,8 +124,7 @@ class Placing:
         """Return why an order is not sent, in the order of the checks, or 0."""
         if not self._is_well_formed(order):
             return venue.CODE_MALFORMED
-        # A position that is left is protected to the end.
-        if self.closing and order.type != OrderType.STOP_MARKET:
+        if self.closed or (self.closing and not order.flags & RISK_REDUCING):
             return venue.CODE_CLOSING
         if order.expires_ns and time.monotonic_ns() > order.expires_ns:
             return venue.CODE_STALE
@@ -285,7 +285,7 @@ class Placing:
         attempt = self._attempts.get(order_id, 0)
         is_exit = bool(row.flags & RISK_REDUCING)
         # Only a row that still waits for this very answer may be sent again.
-        waits = row.status == OrderStatus.SENDING and not self.closing
+        waits = row.status == OrderStatus.SENDING and not self.closed
         if may_retry and is_exit and waits and attempt < EXIT_RETRIES_MAX:
             self._attempts[order_id] = attempt + 1
             due_ns = time.monotonic_ns() + max(RETRY_NS << attempt, self._limits.pause_ns())

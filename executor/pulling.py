@@ -1,4 +1,4 @@
-"""Withdraw resting orders that could add risk once the kill latch is held.
+"""Withdraw resting orders that could add risk once the kill latch is held, or the run ends.
 
 Risk withdraws its quotes itself; this is for the case that it cannot: it may be dead, frozen, or
 about to be restarted. What reduces risk stays.
@@ -35,6 +35,14 @@ class Puller:
         if not is_latched(self._control):
             self._told = False
             return 0
+        pulled = self.pull()
+        if not self._told:
+            self._told = True
+            self._log.warning("kill latch: only risk-reducing orders pass", pulled=pulled)
+        return pulled
+
+    def pull(self) -> int:
+        """Begin to cancel what rests and could add risk; return how many. Bound as above."""
         pulled = [
             order_id
             for order_id in self._table.with_status(*RESTING)
@@ -42,7 +50,4 @@ class Puller:
         ]
         for order_id in pulled:
             self._cancel(order_id)
-        if not self._told:
-            self._told = True
-            self._log.warning("kill latch: only risk-reducing orders pass", pulled=len(pulled))
         return len(pulled)

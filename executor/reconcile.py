@@ -64,12 +64,14 @@ class Reconciler:
         history: History,
         comparing: Comparing,
         trusts: Trusts,
+        wait_ns: Callable[[], int],
     ) -> None:
         self._context, self._counts, self._ledger = context, counts, ledger
         self._runner, self._timers, self._clock = runner, timers, clock
         self._resolver, self._sweeper = resolver, sweeper
         self._user, self._history, self._comparing = user, history, comparing
         self._trusts, self._policy = trusts, context.settings.risk.foreign_policy
+        self._wait_ns = wait_ns
         self._hastened: set[int] = set()
         self._control = context.memory.control
         self._log = context.log
@@ -264,10 +266,18 @@ class Reconciler:
     # --- while running -----------------------------------------------------------------------
 
     def periodic(self) -> None:
-        """Compare all symbols every period; confirm ended rows meanwhile."""
+        """Compare all symbols every period; confirm ended rows meanwhile.
+
+        What is not begun holds nothing up: a stream that comes back is reconciled whatever the
+        request weight is.
+        """
         if self._stopped:
             return
         now = time.monotonic_ns()
+        wait_ns = self._wait_ns()
+        if wait_ns:
+            self._timers.at(now + min(wait_ns, PERIOD_NS), self.periodic)
+            return
         self.confirm()
         if self._busy:
             self._timers.at(now + BUSY_NS, self.periodic)

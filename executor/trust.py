@@ -8,7 +8,6 @@ published as a fill of nobody's order, and risk does what its policy says.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Collection
 from decimal import Decimal, InvalidOperation
 from typing import Any
@@ -99,7 +98,7 @@ class Trusts:
         if finding.is_certain:
             row = self._memory.trust(finding.symbol)
             row.venue_lot = finding.theirs
-            row.compared_ns = time.monotonic_ns()
+            row.compared_ns = finding.asked_ns
 
     def _tell(self, symbol: int, finding: Finding, doubted: bool) -> None:
         name = self._symbols[symbol]

@@ -9,19 +9,17 @@ from config.strategies import strategy_names
 from risk.keeping import LimitWords
 from risk.limit_state import KEPT
 from risk.parameters import wire
+from risk.settled import unsettled
 from risk.state import (
-    GUARD,
-    GUARDS_OFFSET,
     HEADER,
     KEPT_OFFSET,
-    SYMBOL_STATE,
-    SYMBOLS_OFFSET,
     TOTALS_OFFSET,
     TOTALS_SIZE,
     cleared_size,
 )
 from runtime.quote_status import quote_counts
 from runtime.stage import StageContext
+from runtime.stop_time import RISK_SHARE
 from shm.latch_table import MEANINGS, reason_of
 from shm.records import SYMBOL_COUNT_MAX
 from shm.ring_layout import RING
@@ -31,8 +29,6 @@ E8 = 100_000_000
 DAY_NS = 86_400_000_000_000
 # Between two lines about a full ring.
 CROWDED_NS = 1_000_000_000
-# Share of the stop time for the last fills and stops; the executor waits for it a little longer.
-CLOSE_SHARE = 0.15
 # Bits of what `risk_recover` returns.
 PUBLICATION_COMPLETED = 1
 CHANGE_TAKEN_BACK = 2
@@ -98,18 +94,18 @@ class Agent:
     def on_close(self) -> None:
         """Take the last reports, so that positions are known and have their stops; log the result.
 
-        An entry that is filled now, and a stop on the move, are waited for: the executor serves
-        this stage until it has closed. Loop bound: CLOSE_SHARE of the stop time.
+        Entries, quotes and exits under way, and stops on the move, are waited for: the executor
+        serves this stage until it has closed. Loop bound: RISK_SHARE of the stop time.
         """
         self._wiring.context.closing = 1
         self._run(self._address, 0)
         stop_ns = self._context.settings.supervisor.stop_timeout_s * 1_000_000_000
-        until = time.monotonic_ns() + int(stop_ns * CLOSE_SHARE)
-        while (unsettled := self._unsettled()) and (now := time.monotonic_ns()) < until:
+        until = time.monotonic_ns() + int(stop_ns * RISK_SHARE)
+        while (waiting := unsettled(self._memory)) and (now := time.monotonic_ns()) < until:
             self._run(self._address, min(until, now + self._cycle_ns))
-        for symbol in unsettled:
+        for symbol in waiting:
             name = self._context.symbols[symbol]
-            self._log.error("entry or stop still under way at the end", symbol=name)
+            self._log.error("order or stop still under way at the end", symbol=name)
         self._report_latches()
         self._report_status()
         for index in range(self._memory.control.symbol_count):
@@ -122,16 +118,6 @@ class Agent:
                     quantity_lot=row.quantity_lot,
                     stop_tick=row.stop_tick,
                 )
-
-    def _unsettled(self) -> list[int]:
-        """Return the symbols whose entry is on its way, or whose position no stop covers."""
-        base, found = self._memory.state("risk"), []
-        for index in range(self._memory.control.symbol_count):
-            state = SYMBOL_STATE.at(base + SYMBOLS_OFFSET + index * SYMBOL_STATE.size)
-            guard = GUARD.at(base + GUARDS_OFFSET + index * GUARD.size)
-            if state.entry_live or guard.exposed_ns:
-                found.append(index)
-        return found
 
     def _clear(self) -> None:
         memory = self._memory

@@ -69,6 +69,14 @@ def _read_until(context: int, now_ns: int) -> int:
 
 
 @kernel
+def _known_ns(context: int, symbol: int) -> int:
+    """Return from when the age of a position's price counts: its entry, its price, a lap."""
+    row = position_at(position_address(context, symbol))
+    state = symbol_state_at(symbol_state_address(context, symbol))
+    return max(max(row.opened_ns, state.fresh_ns), state.lapped_ns)
+
+
+@kernel
 def is_stale_price(context: int, symbol: int, now_ns: int) -> bool:
     """Return whether the price of a position is older than it may be while it is held.
 
@@ -79,9 +87,7 @@ def is_stale_price(context: int, symbol: int, now_ns: int) -> bool:
     limit = parameters_at(context_at(context).parameters).stale_exit_ns
     if limit <= 0:
         return False
-    row = position_at(position_address(context, symbol))
-    fresh = symbol_state_at(symbol_state_address(context, symbol)).fresh_ns
-    known = max(fresh, row.opened_ns)
+    known = _known_ns(context, symbol)
     return now_ns - known > limit and _read_until(context, now_ns) - known > limit
 
 
@@ -113,12 +119,10 @@ def forced_due(context: int, symbol: int) -> int:
     0 = neither limit is set.
     """
     settings = parameters_at(context_at(context).parameters)
-    row = position_at(position_address(context, symbol))
-    state = symbol_state_at(symbol_state_address(context, symbol))
     exposed = guard_at(guard_address(context, symbol)).exposed_ns
     due = 0
     if settings.stale_exit_ns > 0:
-        due = max(state.fresh_ns, row.opened_ns) + settings.stale_exit_ns + 1
+        due = _known_ns(context, symbol) + settings.stale_exit_ns + 1
     if settings.unprotected_ns > 0 and exposed > 0:
         mine = exposed + settings.unprotected_ns + 1
         due = mine if due == 0 else min(due, mine)

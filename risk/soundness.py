@@ -1,8 +1,8 @@
 """Whether positions are the sums of their fills; trust that was lost when one was not.
 
 Trust is one word for all symbols, as nobody knows which of them the books are wrong about: no
-entries while it is lost. It comes back when every position is sound again and the executor, well
-after that, has compared every symbol with the venue and found no difference.
+entries while it is lost. It comes back when every position is sound again and the executor has
+asked the venue for every symbol after that, and found no difference.
 """
 
 from __future__ import annotations
@@ -22,9 +22,6 @@ trust_at = view_of(SYMBOL_TRUST)
 
 FLAT = int(PositionState.FLAT)
 TRUST_SIZE = SYMBOL_TRUST.size
-# A comparison that ends that long after the positions became sound has begun after it, too, however
-# often it has waited for late fills.
-REGAIN_NS = 15_000_000_000
 
 
 @kernel
@@ -72,6 +69,6 @@ def regain_trust(context: int, now_ns: int) -> None:
             return
     for symbol in range(count):
         trust = trust_at(view.trusts + symbol * TRUST_SIZE)
-        if trust.distrust != 0 or trust.compared_ns - header.unsound_ns < REGAIN_NS:
+        if trust.distrust != 0 or trust.compared_ns <= header.unsound_ns:
             return
     header.untrusted = 0

@@ -243,9 +243,10 @@ def watch_all(context: int, now_ns: int) -> int:
 def forget_prices(context: int, now_ns: int) -> None:
     """Trust no price until the next BEST of its symbol: records were lost. Bound: symbol_count.
 
-    What was lost may have held good prices: their age counts from here.
+    What was lost may have held good prices: their age counts from here, once until there is one.
     """
     for symbol in range(control_at(context_at(context).control).symbol_count):
         state = symbol_state_at(symbol_state_address(context, symbol))
         state.best_valid = 0
-        state.fresh_ns = max(state.fresh_ns, now_ns)
+        if state.lapped_ns <= state.fresh_ns:
+            state.lapped_ns = now_ns

@@ -39,6 +39,7 @@ class Guard:
         settings: of the instance.
         clear_venue: `executor.emergency.clear_venue`.
         limit_words: `risk.keeping.LimitWords`.
+        unprotected: `risk.settled.unprotected`.
         warn: logs and tells people.
     """
 
@@ -47,11 +48,12 @@ class Guard:
         settings: Settings,
         clear_venue: ClearVenue,
         limit_words: MakeWords,
+        unprotected: Callable[[SharedMemory], list[int]],
         warn: Callable[[str], None],
     ) -> None:
         self._settings = settings
         self._clear_venue = clear_venue
-        self._limit_words = limit_words
+        self._limit_words, self._unprotected = limit_words, unprotected
         self._warn = warn
         self._folder = InstanceFolder(settings.system.state_folder, settings.system.instance)
         self._venue: Venue | None = None
@@ -138,15 +140,21 @@ class Guard:
         self._keeper.trip(LatchReason.SUPERVISOR, type(error).__name__)
 
     def leave_nothing(self, crew: Crew) -> None:
-        """After the stages: clear the venue where they could not, so that nothing is left alone."""
+        """After the stages: clear the venue where they could not, so that nothing is left alone.
+
+        That is so without risk or executor, and where a position has no stop that risk knows of.
+        """
         self._keeper.tend()
         self._limits.tend(is_last=True)
         crew.kill()
         closed = self._memory.process("executor").state == ProcessState.STOPPED
-        if closed and not self.is_headless(crew):
+        assert self._venue is not None
+        bare = [self._venue.symbols[symbol] for symbol in self._unprotected(self._memory)]
+        if bare:
+            self._warn(f"positions without a stop at the venue at the end: {', '.join(bare)}")
+        elif closed and not self.is_headless(crew):
             self._is_trading = False
             return
-        assert self._venue is not None
         flatten = self._settings.supervisor.emergency_flatten
         task = task_of(self._settings, self._venue, flatten, self._memory)
         if clear_in_child(task, self._clear_venue, self._log, self._warn):

@@ -38,6 +38,15 @@ def find_symbol(info: dict[str, Any], name: str) -> dict[str, Any]:
     return entry
 
 
+def weight_limit(info: dict[str, Any]) -> int:
+    """Return the request weight of a minute that exchangeInfo's rateLimits state, 0 = none."""
+    for row in info.get("rateLimits", ()):
+        every = (row.get("rateLimitType"), row.get("interval"), row.get("intervalNum"))
+        if every == ("REQUEST_WEIGHT", "MINUTE", 1) and isinstance(row.get("limit"), int):
+            return int(row["limit"])
+    return 0
+
+
 def fill_symbol_row(row: Any, entry: dict[str, Any], taker_fee: float, maker_fee: float) -> None:
     """Write one symbol's row.
 

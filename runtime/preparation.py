@@ -201,3 +201,4 @@ def fill_symbols(
     except instruments.InstrumentError as error:
         raise PipelineError(str(error), BAD_INPUT) from error
     memory.control.symbol_count = len(symbols)
+    memory.control.weight_limit = instruments.weight_limit(info)

@@ -65,6 +65,7 @@ CONTROL = Record(
         Field("symbol_count", "i64", "count", "supervisor", "rows of the symbol table in use"),
         Field("epoch", "i64", "s, wall clock", "supervisor", "part of every client order id"),
         Field("started_ns", "i64", "ns, monotonic", "supervisor", "start of the run"),
+        Field("weight_limit", "i64", "weight/min", "supervisor", "by exchangeInfo; 0 = not stated"),
         Field("supervisor_latch_ns", "i64", "ns, monotonic", "supervisor", "when it tripped"),
         Field("supervisor_latch", "i64", "LatchReason", "supervisor", "its own kill latch"),
         # Written by make kill and make rearm, from outside: a line pair of its own.
@@ -284,7 +285,7 @@ SYMBOL_TRUST = Record(
     [
         Field("distrust", "i64", "Distrust bits", "executor", "0 = entries are allowed"),
         Field("venue_lot", "i64", "lots, signed", "executor", "position the venue stated last"),
-        Field("compared_ns", "i64", "ns, monotonic", "executor", "when it was compared last"),
+        Field("compared_ns", "i64", "ns, monotonic", "executor", "when it was asked for that"),
         Field("foreign_trade_id", "i64", "id", "executor", "of the last report with order id 0"),
         Field("venue_trade_id", "i64", "id", "executor", "of the last foreign fill, the venue's"),
         Field("unexplained_buy_lot", "i64", "lots", "executor", "taken over, no event explains it"),

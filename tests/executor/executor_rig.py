@@ -60,11 +60,12 @@ class Rig:
         self.venue, self.kernels = venue, kernels
         rows = overrides.pop("order_rows", 64)
         queue = overrides.pop("queue", 256)
+        stop_s = overrides.pop("stop_timeout_s", 8)
         values = {"recv_window_ms": 300, "request_timeout_ms": 250} | overrides
         settings = load(env_file=None, environ={})
         self.settings = settings._replace(
             venue=settings.venue._replace(**values),
-            supervisor=settings.supervisor._replace(stop_timeout_s=8),
+            supervisor=settings.supervisor._replace(stop_timeout_s=stop_s),
         )
         # Today's second, so that the venue's list of orders since the epoch holds ours.
         self.epoch = int(time.time())

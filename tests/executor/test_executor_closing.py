@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import threading
 import time
 
 import pytest
@@ -13,6 +12,7 @@ from executor.closing import serve_risk
 from shm.records import OrderStatus
 from shm.segments import process_start_time
 from shm.tables import ProcessState
+from tests.executor.test_executor_countdown import LIMIT
 from tests.executor.test_executor_stops import open_position, write_stop
 
 FAR_NS = 20_000_000_000
@@ -25,33 +25,62 @@ def stand_in(rig, state: ProcessState = ProcessState.STOPPING):
     return row
 
 
-def test_a_stop_is_placed_while_the_executor_closes_and_an_entry_is_not(rig, venue):
+def test_what_reduces_risk_is_sent_while_the_executor_closes_and_an_entry_is_not(rig, venue):
     rig.start()
     open_position(rig, venue)
     rig.agent._placing.closing = True
     stop, entry, leave = write_stop(rig), rig.write_order(), rig.write_order(exit=True)
-    rig.pump(lambda: rig.status(stop) == OrderStatus.NEW)
+    rig.pump(lambda: rig.status(stop) == rig.status(leave) == OrderStatus.NEW)
     assert [name for name, _, _ in rig.reports_of(entry)] == ["NOT_SENT"]
-    assert [name for name, _, _ in rig.reports_of(leave)] == ["NOT_SENT"]
+    assert len(venue.algo.placed) == 1
+    rig.agent._placing.closed = True
+    late = write_stop(rig)
+    rig.pump(lambda: rig.reports_of(late))
     codes = {r["error_code"] for r in rig.seen if r["status"] == OrderStatus.NOT_SENT}
     assert codes == {wire.CODE_CLOSING}
-    assert len(venue.algo.placed) == 1
 
 
-def test_the_end_waits_for_risk_and_takes_its_last_stop(rig, venue):
+def close_with_risk(rig, step) -> None:
+    """Close while a stand-in for risk takes its step after each slice; it closes when that is True.
+
+    It has closed before the time for that is over, or the end tells.
+    """
+    row, serve = stand_in(rig), rig.agent._serve
+
+    def serve_and_step(latest_ns: int) -> int:
+        work = serve(latest_ns)
+        if row.state != ProcessState.STOPPED and step():
+            row.state = int(ProcessState.STOPPED)
+        return work
+
+    rig.agent._serve = serve_and_step
+    rig.agent.on_close()
+    rig.agent = None
+    assert row.state == ProcessState.STOPPED
+
+
+def test_what_rests_and_adds_risk_is_canceled_while_risk_closes(make_rig, venue):
+    rig = make_rig(stop_timeout_s=60)
+    rig.start()
+    quote = rig.write_order(**LIMIT)
+    rig.pump(lambda: rig.status(quote) == OrderStatus.NEW)
+    close_with_risk(rig, lambda: rig.status(quote) == OrderStatus.CANCELED)
+    assert venue.orders[0].status == "CANCELED"
+
+
+def test_the_end_waits_for_risk_and_takes_its_last_stop(make_rig, venue):
+    rig = make_rig(stop_timeout_s=60)
     rig.start()
     open_position(rig, venue)
-    row = stand_in(rig)
+    steps = iter((False, False, True))
 
-    def last_words() -> None:
-        write_stop(rig)
-        row.state = int(ProcessState.STOPPED)
+    def last_words() -> bool:
+        is_last = next(steps)
+        if is_last:
+            write_stop(rig)
+        return is_last
 
-    teller = threading.Timer(0.1, last_words)
-    teller.start()
-    rig.agent.on_close()
-    teller.join()
-    rig.agent = None
+    close_with_risk(rig, last_words)
     assert [order.status for order in venue.algo.orders] == ["NEW"]
 
 

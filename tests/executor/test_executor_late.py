@@ -9,7 +9,6 @@ import pytest
 from executor_venue import Behaviour, RefusedError
 
 from executor import venue as wire
-from executor.agent import CLOSE_SHARE
 from executor.ledger import NO_FEE
 from executor.limits import Limits
 from executor.venue import Reply
@@ -72,10 +71,6 @@ def test_the_doorbell_is_taken_where_orders_are_held(rig):
     rig.agent._poll(time.monotonic_ns())
     with pytest.raises(BlockingIOError):
         os.eventfd_read(rig.event_fd)
-
-
-def test_closing_ends_within_the_half_of_the_stop_time():
-    assert CLOSE_SHARE < 0.5
 
 
 def test_an_exit_is_sent_although_the_table_is_full(make_rig, venue):

@@ -136,19 +136,26 @@ def test_request_weight_holds_housekeeping_then_entries_and_never_exits(
     limits.note(Reply(status=200, rate_limits=stated))
     if by_header:
         limits.note(Reply(status=200, headers={"x-mbx-used-weight-1m": str(used)}))
-    assert (waits_s - 1) * 10**9 < limits.pause_ns() <= waits_s * 10**9
+    assert (waits_s - 1) * 10**9 < limits.comparison_wait_ns() <= waits_s * 10**9
     assert limits.allows_entry() == enters and limits.allows_exit()
     limits.note(Reply(status=200, headers={"x-mbx-used-weight-1m": str(used - 1)}))
+    assert limits.pause_ns() == 0, "the venue has asked for nothing"
     assert limits.allows_entry() == enters, "an answer that was overtaken says nothing"
     # A much lower count says that another window has begun.
     limits.note(Reply(status=200, headers={"x-mbx-used-weight-1m": "3"}))
-    assert limits.pause_ns() == 0 and limits.allows_entry()
+    assert limits.comparison_wait_ns() == 0 and limits.allows_entry()
+
+
+def test_the_weight_is_measured_by_what_exchangeinfo_stated():
+    limits = Limits(2400)
+    limits.note(Reply(status=200, headers={"x-mbx-used-weight-1m": "1680"}))
+    assert limits.comparison_wait_ns() > 0 and limits.allows_entry()
 
 
 def test_a_weight_whose_limit_nobody_stated_is_not_judged():
     limits = Limits()
     limits.note(Reply(status=200, headers={"x-mbx-used-weight-1m": "99999"}))
-    assert limits.pause_ns() == 0 and limits.allows_entry()
+    assert limits.comparison_wait_ns() == 0 and limits.allows_entry()
 
 
 def test_a_window_of_orders_does_not_lift_that_of_the_weight():
@@ -156,7 +163,7 @@ def test_a_window_of_orders_does_not_lift_that_of_the_weight():
     limits.note(Reply(status=200, rate_limits=[WEIGHT | {"count": 2000}]))
     for count in ("200", "1"):
         limits.note(Reply(status=200, headers={"x-mbx-order-count-1m": count}))
-    assert limits.pause_ns() > 0 and not limits.allows_entry()
+    assert limits.comparison_wait_ns() > 0 and not limits.allows_entry()
 
 
 def test_retry_after_is_obeyed():

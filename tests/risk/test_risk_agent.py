@@ -9,6 +9,7 @@ from types import SimpleNamespace
 import pytest
 
 from risk.parameters import parameters_of
+from risk.settled import unsettled
 from risk.state import GuardState
 from shm.records import OrderAction, OrderStatus, Strategy
 from shm.tables import PositionState
@@ -75,6 +76,15 @@ def test_closing_opens_nothing_but_takes_reports(desk, stage):
     assert left["symbol"] == "SYM0USDT" and left["stop_tick"] == desk.position().stop_tick
 
 
+@pytest.fixture
+def patient(make_desk):
+    """A desk with stops at the venue, and a stop time that no slow moment uses up."""
+    return make_desk(
+        trading__base_position_usd=1000.0, risk__max_order_notional_usd=5000.0,
+        risk__venue_stop=True, supervisor__stop_timeout_s=120,
+    )  # fmt: skip
+
+
 class Venue:
     """Answers risk's orders from a thread while risk closes, as the executor does."""
 
@@ -97,38 +107,49 @@ class Venue:
         return self.seen
 
 
-def test_a_stop_on_the_move_rests_again_before_risk_has_closed(guarded, stage):
-    made = stage(guarded)
-    entry = guarded.enter()
-    guarded.fill(entry, 450_000)
-    guarded.look()
-    (stop,) = guarded.orders()
-    guarded.rest(stop)
-    guarded.release_move()
-    guarded.best(450_880, 450_881)
-    guarded.look()
-    (cancel,) = guarded.orders()
+def test_a_stop_on_the_move_rests_again_before_risk_has_closed(patient, stage):
+    made = stage(patient)
+    entry = patient.enter()
+    patient.fill(entry, 450_000)
+    patient.look()
+    (stop,) = patient.orders()
+    patient.rest(stop)
+    patient.release_move()
+    patient.best(450_880, 450_881)
+    patient.look()
+    (cancel,) = patient.orders()
     assert cancel.action == OrderAction.CANCEL
-    guarded.control.stop_requested = 1
-    guarded.report(stop, OrderStatus.CANCELED)
-    venue = Venue(guarded, [OrderStatus.NEW])
+    patient.control.stop_requested = 1
+    patient.report(stop, OrderStatus.CANCELED)
+    venue = Venue(patient, [OrderStatus.NEW])
     made.agent.on_close()
     assert venue.join() == [("PLACE", "PROTECTION")]
-    assert guarded.guard().state == GuardState.RESTING
-    assert "entry or stop still under way at the end" not in made.log.events()
+    assert patient.guard().state == GuardState.RESTING
+    assert "order or stop still under way at the end" not in made.log.events()
 
 
-def test_an_entry_that_is_filled_while_risk_closes_gets_its_stop(guarded, stage):
-    made = stage(guarded)
-    entry = guarded.enter()
-    guarded.control.stop_requested = 1
-    fill = threading.Timer(0.05, lambda: guarded.fill(entry, 450_000))
+def test_an_entry_that_is_filled_while_risk_closes_gets_its_stop(patient, stage):
+    made = stage(patient)
+    entry = patient.enter()
+    patient.control.stop_requested = 1
+    fill = threading.Timer(0.05, lambda: patient.fill(entry, 450_000))
     fill.start()
-    venue = Venue(guarded, [OrderStatus.NEW])
+    venue = Venue(patient, [OrderStatus.NEW])
     made.agent.on_close()
     fill.join()
     assert venue.join() == [("PLACE", "PROTECTION")]
-    assert guarded.guard().state == GuardState.RESTING
+    assert patient.guard().state == GuardState.RESTING
+
+
+def test_quotes_have_ended_before_risk_has_closed(make_quote_desk, stage):
+    quote_desk = make_quote_desk(supervisor__stop_timeout_s=120)
+    quote_desk.stand()
+    made = stage(quote_desk)
+    quote_desk.control.stop_requested = 1
+    venue = Venue(quote_desk, [OrderStatus.CANCELED] * 2)
+    made.agent.on_close()
+    assert [action for action, _ in venue.join()] == ["CANCEL", "CANCEL"]
+    assert unsettled(quote_desk.memory) == []
 
 
 def test_an_end_without_an_answer_is_told(make_desk, stage):
@@ -141,7 +162,7 @@ def test_an_end_without_an_answer_is_told(make_desk, stage):
     began = time.monotonic()
     made.agent.on_close()
     assert 0.1 < time.monotonic() - began < 5.0
-    assert "entry or stop still under way at the end" in made.log.events()
+    assert "order or stop still under way at the end" in made.log.events()
 
 
 def test_hold_windows_and_switches_come_from_the_settings():

@@ -128,7 +128,13 @@ def test_after_a_lap_the_age_of_prices_counts_from_there(make_desk):
     desk.look(2)
     assert desk.count("laps") == 1
     assert desk.orders() == [] and desk.symbol_state().best_valid == 0
-    grow_old(desk, 20)
+    # Laps that follow without a price in between do not begin it again.
+    desk.symbol_state().lapped_ns -= 10 * SECOND
+    for _ in range(70):
+        desk.best(450_000, 450_001, symbol=1)
+    desk.look(2)
+    assert desk.count("laps") == 2 and desk.orders() == []
+    desk.symbol_state().lapped_ns -= 6 * SECOND
     desk.look()
     (order,) = desk.orders()
     assert order.reason == OrderReason.STALE

@@ -6,12 +6,9 @@ import time
 
 import pytest
 
-from risk.soundness import REGAIN_NS
 from shm.records import OrderStatus
 from shm.tables import Distrust
 from tests.risk.desk import SYMBOL_COUNT
-
-SECOND = 1_000_000_000
 
 
 def lose(desk) -> None:
@@ -31,7 +28,7 @@ def lose(desk) -> None:
 
 
 def compare(desk, later_ns: int, *symbols: int) -> None:
-    """Have the executor compared symbols so long after the positions became sound."""
+    """Have the executor asked for symbols so long after the positions became sound."""
     for symbol in symbols or range(SYMBOL_COUNT):
         desk.memory.trust(symbol).compared_ns = desk.header.unsound_ns + later_ns
 
@@ -46,16 +43,16 @@ def enters(desk) -> bool:
 
 def test_trust_comes_back_with_a_comparison_of_all_symbols(desk):
     lose(desk)
-    compare(desk, REGAIN_NS - 1)
+    compare(desk, 0)
     assert not enters(desk)
-    compare(desk, REGAIN_NS)
+    compare(desk, 1)
     desk.look()
     assert desk.header.untrusted == 0 and enters(desk)
 
 
 def test_a_symbol_that_was_not_compared_is_missed(desk):
     lose(desk)
-    compare(desk, REGAIN_NS, 0, 1)
+    compare(desk, 1, 0, 1)
     desk.look()
     assert desk.header.untrusted == 1
 
@@ -63,7 +60,7 @@ def test_a_symbol_that_was_not_compared_is_missed(desk):
 @pytest.mark.parametrize("bit", [Distrust.POSITION, Distrust.ORDER, Distrust.COUNTDOWN])
 def test_a_difference_in_any_symbol_keeps_it_away(desk, bit):
     lose(desk)
-    compare(desk, REGAIN_NS)
+    compare(desk, 1)
     desk.memory.trust(2).distrust = int(bit)
     desk.look()
     assert desk.header.untrusted == 1
@@ -84,11 +81,11 @@ def test_while_a_position_is_unsound_the_time_does_not_run(desk, how):
     desk.look()
     assert desk.header.unsound_ns >= before
     row.exit_lot = row.exit_value = row.side = row.quantity_lot = row.entry_lot = 0
-    desk.memory.trust(2).compared_ns = before + REGAIN_NS - SECOND
-    compare(desk, REGAIN_NS, 0, 1)
+    desk.memory.trust(2).compared_ns = before
+    compare(desk, 1, 0, 1)
     desk.look()
     assert desk.header.untrusted == 1
-    compare(desk, REGAIN_NS)
+    compare(desk, 1)
     desk.look()
     assert desk.header.untrusted == 0
 
@@ -108,6 +105,6 @@ def test_a_late_fill_of_the_entry_makes_it_sound_again(desk):
     assert unsound > 0
     desk.fill(entry, 450_000, lot=2, done=0)
     desk.look()
-    compare(desk, REGAIN_NS)
+    compare(desk, 1)
     desk.look()
     assert desk.header.untrusted == 0

@@ -357,7 +357,7 @@ def test_the_supervisor_latches_when_the_file_is_damaged(instance):
     (instance.folder.path / "limits.json").write_text("{")
     told: list[str] = []
     log = SimpleNamespace(info=lambda *_, **__: None, error=lambda *_, **__: None)
-    guard = Guard(instance.settings, lambda *_: None, lambda *_: Words(), told.append)
+    guard = Guard(instance.settings, lambda *_: None, lambda *_: Words(), lambda _: [], told.append)
     guard.begin(instance.memory, log, VENUE)
     assert [latch[:2] for latch in held(instance.memory.control)] == [
         ("supervisor", LatchReason.MEMORY)
