@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import fcntl
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cache
+from pathlib import Path
 
 from runtime.kernels import Kernels, compiler, load
 from shm.compiled import interpreted
@@ -16,3 +21,19 @@ def exported() -> Kernels:
     to the tests which compare both ways, to machines without a C compiler, and to uncompiled runs.
     """
     return load("jit") if interpreted() or not compiler() else load("ahead")
+
+
+@contextmanager
+def compiling(what: str) -> Iterator[None]:
+    """Let one process at a time compile `what` in process: the next one finds it in numba's cache.
+
+    Where there is no cache (NUMBA_CACHE_DIR), or nothing is compiled, nobody waits.
+    """
+    folder = os.environ.get("NUMBA_CACHE_DIR")
+    if not folder or interpreted():
+        yield
+        return
+    Path(folder).mkdir(parents=True, exist_ok=True)
+    with (Path(folder) / f"{what}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield

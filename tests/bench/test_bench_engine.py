@@ -18,6 +18,7 @@ from bench.harness import WrongAnswerError
 from engine import loop
 from engine.state import THRESHOLDS, thresholds_address
 from shm.records import MARKET_EVENT, SIGNAL, EventKind
+from tests.compiled import compiling
 
 ROOT = Path(__file__).resolve().parents[2]
 NEEDS_COMPILER = pytest.mark.skipif(not ring_twin.compiler(), reason="no C++ compiler")
@@ -26,7 +27,7 @@ NEEDS_COMPILER = pytest.mark.skipif(not ring_twin.compiler(), reason="no C++ com
 @pytest.fixture(scope="module")
 def rows():
     """Run the small version once, with kernels compiled in process."""
-    with pytest.MonkeyPatch.context() as patch:
+    with compiling("engine"), pytest.MonkeyPatch.context() as patch:
         patch.setattr(engine, "load", lambda mode: loop)
         return list(engine.cases(quick=True))
 

@@ -11,12 +11,13 @@ from bench.harness import WrongAnswerError
 from bench.risk_memory import BID, risk_memory
 from risk import loop
 from risk.limit_table import Refusal
+from tests.compiled import compiling
 
 
 @pytest.fixture(scope="module")
 def rows():
     """Run the small version once, with kernels compiled in process."""
-    with pytest.MonkeyPatch.context() as patch:
+    with compiling("risk"), pytest.MonkeyPatch.context() as patch:
         patch.setattr(risk, "load", lambda mode: loop)
         return list(risk.cases(quick=True))
 

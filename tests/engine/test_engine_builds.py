@@ -14,6 +14,7 @@ import pytest
 from config.loader import load as load_settings
 from engine import loop
 from runtime.kernels import Kernels, compiler, load
+from tests.compiled import compiling
 from tests.naive import engine_recording as recording
 from tests.naive.engine_bench import Bench
 from tests.naive.engine_stream import market
@@ -36,6 +37,12 @@ def outcome(process_many: Any, count: int) -> str:
 def environment(**more: str) -> dict[str, str]:
     kept = {key: value for key, value in os.environ.items() if not key.startswith("NUMBA_")}
     return kept | more
+
+
+@pytest.fixture(scope="module", autouse=True)
+def compiled() -> None:
+    with compiling("engine"):
+        outcome(loop.engine_process_many, 1)
 
 
 @pytest.fixture(scope="module")

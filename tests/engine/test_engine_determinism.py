@@ -16,8 +16,10 @@ from config.loader import load
 from engine import loop
 from runtime import kernels as kernel_library
 from shm.records import SIGNAL
+from tests.compiled import compiling
 from tests.naive import engine_recording as recording
 from tests.naive.engine_bench import Bench
+from tests.naive.engine_stream import market
 
 SETTINGS = load(env_file=None, environ={})
 RUNS = 2
@@ -26,6 +28,12 @@ pytestmark = [
     pytest.mark.recordings,
     pytest.mark.skipif(bool(recording.ABSENT), reason=recording.ABSENT or "present"),
 ]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def compiled() -> None:
+    with compiling("engine"):
+        Bench(SETTINGS).run(loop.engine_process_many, market(1, 1))
 
 
 def outcome(process_many: Any) -> tuple[bytes, bytes]:

@@ -8,12 +8,21 @@ from __future__ import annotations
 import json
 import os
 
+import pytest
+
 from shm.compiled import interpreted
+from tests.compiled import compiling
 from tests.risk.limits_paths import NEVER_REACHED, breaches, run
 from tests.uncompiled import run_the_other_way
 
 COUNT = int(os.environ.get("LIMITS_COUNT", "300" if interpreted() else "30000"))
 FEW = 150
+
+
+@pytest.fixture(scope="module", autouse=True)
+def compiled() -> None:
+    with compiling("risk"):
+        run(1, seed=1)
 
 
 def test_no_limit_is_breached_by_what_passes():

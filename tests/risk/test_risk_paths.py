@@ -8,12 +8,21 @@ from __future__ import annotations
 import json
 import os
 
+import pytest
+
 from shm.compiled import interpreted
+from tests.compiled import compiling
 from tests.risk.paths import run, violations
 from tests.uncompiled import run_the_other_way
 
 COUNT = int(os.environ.get("PATHS_COUNT", "40" if interpreted() else "4000"))
 FEW = 60
+
+
+@pytest.fixture(scope="module", autouse=True)
+def compiled() -> None:
+    with compiling("risk"):
+        run(1, seed=1)
 
 
 def test_no_path_breaks_an_invariant():
