@@ -101,7 +101,7 @@ class Look:
     """What the venue was asked, and said."""
 
     resting: frozenset[tuple[int, bool]]  # our open orders at the beginning: id, waits as a stop
-    asked_ns: int = field(default_factory=time.monotonic_ns)
+    asked_ns: int  # monotonic, before the first request
     held: list[Any] = field(default_factory=list)
     listed: list[Any] = field(default_factory=list)
     waiting: list[Any] = field(default_factory=list)
@@ -208,7 +208,7 @@ class Comparing:
         named: list[tuple[set[int], dict[str, object]]] = [(wanted, {})]
         if len(wanted) <= min(NAMED_MAX, len(self._symbols) - 1):
             named = [({symbol}, {"symbol": self._symbols[symbol]}) for symbol in sorted(wanted)]
-        look = Look(self._resting())
+        look = Look(self._resting(), time.monotonic_ns())
         for symbols, parameters in named:
             # Positions last: the shorter the window, the fewer fills are in it.
             for path, rows in (

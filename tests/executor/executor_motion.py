@@ -11,7 +11,7 @@ from collections import deque
 from types import SimpleNamespace
 from typing import Any
 
-from executor import beliefs, comparing, trust, venue
+from executor import beliefs, comparing, venue
 from executor.beliefs import Beliefs
 from executor.comparing import Comparing
 from executor.procedures import Pause
@@ -45,7 +45,7 @@ class Motion:
     ) -> None:
         self.chance = random.Random(seed)
         self.time = Time()
-        for module in (beliefs, comparing, trust):
+        for module in (beliefs, comparing):
             monkeypatch.setattr(module, "time", self.time)
         self.gap_ms, self.lag_ms, self.sizes = gap_ms, lag_ms, sizes
         self.theirs = self.ours = self.inventory = self.true = 0
