@@ -92,3 +92,28 @@ def test_an_entry_that_is_filled_while_the_system_stops_gets_its_stop(
     assert pipeline.finish() == 0, pipeline.explain()
     held, stops = standing(venue)
     assert held.keys() == {"ETHUSDT"} and stops == {s: -q for s, q in held.items()}
+
+
+def test_a_position_that_has_no_stop_at_the_end_is_told_and_closed(
+    tmp_path: Path, venue, start, take_over
+):
+    """The venue takes no stop at all: what the end finds bare is closed without the pipeline."""
+    keep = ("risk.flatten_on_stop=false", *PATIENT, *SILENT_ENGINE)
+    pipeline = start(tmp_path, settings=(*venue.settings, *TRADING, *LASTING, *keep))
+    memory = pipeline.attach()
+    hand = take_over(memory)
+    wait_until(lambda: hand.has_price(ETH), 20.0, "a price")
+    for path in ("algoOrder.place", "/fapi/v1/algoOrder"):
+        venue.fault(name="unavailable_503", path=path, count=0)
+    for _ in range(20):
+        hand.enter(ETH)
+        entry = order_row(memory, HEADER.at(memory.state("risk")).last_order_id)
+        wait_until(partial(has_ended, entry), 20.0, "the entry's end")
+        if entry.filled_lot:
+            break
+    assert venue.positions().keys() == {"ETHUSDT"} and venue.stops() == []
+    hand.release()
+    memory.close()
+    pipeline.interrupt()
+    assert "positions without a stop at the venue at the end: ETHUSDT" in pipeline.errors
+    assert venue.positions() == {} and venue.stops() == venue.orders() == [], pipeline.explain()
