@@ -1,8 +1,11 @@
-"""Answer what the venue does not have: the exchange's own state, and its fault switches."""
+"""Answer what the venue does not have: the exchange's own state, fault switches, transfers."""
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Mapping
+from decimal import Decimal
+from typing import Any
 
 import orjson
 
@@ -11,9 +14,13 @@ from exchange.errors import VenueError
 from exchange.faults.arming import FaultError, read_fault
 from exchange.faults.switches import Switches
 from exchange.faults.table import table_json
+from exchange.instruments import fixed_e8
 from exchange.trading.desk import Desk
+from exchange.trading.income import TRANSFER
 
 Params = Mapping[str, str]
+# A billion: many times that fits a word of whoever sums it up.
+TRANSFER_MAX_E8 = 10**17
 
 
 class LocalEndpoints:
@@ -31,6 +38,7 @@ class LocalEndpoints:
             Route("GET", "/local/faults", self._faults, 0),
             Route("POST", "/local/faults", self._arm, 0),
             Route("DELETE", "/local/faults", self._disarm, 0),
+            Route("POST", "/local/transfer", self._transfer, 0),
         ]
 
     def _local_status(self, params: Params) -> object:
@@ -49,12 +57,7 @@ class LocalEndpoints:
 
     def _arm(self, params: Params) -> object:
         """Arm what the JSON body names: {"name": …, parameter: value, …}."""
-        try:
-            given = orjson.loads(params.get("body", ""))
-        except orjson.JSONDecodeError:
-            raise VenueError.saying(-1130, "the body must be a JSON object") from None
-        if not isinstance(given, dict):
-            raise VenueError.saying(-1130, "the body must be a JSON object")
+        given = _body(params)
         name = str(given.pop("name", ""))
         try:
             row, values = read_fault(name, given)
@@ -73,3 +76,36 @@ class LocalEndpoints:
         if not known:
             raise VenueError.saying(-1130, f"no such fault: id={text[:20]}", 404)
         return {"disarmed": 1}
+
+    def _transfer(self, params: Params) -> object:
+        """Pay in, or out where negative, what the JSON body says: {"amount": "-12.5"}, in USDT."""
+        amount_e8 = _amount_e8(_body(params).get("amount"))
+        desk = self._desk
+        if desk.available_e8() + amount_e8 < 0:
+            raise VenueError(-2019)
+        desk.account.book("", TRANSFER, amount_e8, desk.clock_ms())
+        # Venue: "Event: Balance and Position Update": why, and the change, with no position.
+        reason = "DEPOSIT" if amount_e8 > 0 else "WITHDRAW"
+        desk.events.account_changed(desk.account, reason, (), amount_e8)
+        return {"balance": fixed_e8(desk.account.wallet_e8)}
+
+
+def _amount_e8(text: object) -> int:
+    amount_e8 = Decimal("NaN")
+    if isinstance(text, str):
+        with contextlib.suppress(ArithmeticError):  # no number, or one beyond any
+            amount_e8 = Decimal(text).scaleb(8)
+    is_known = amount_e8.is_finite() and 0 < abs(amount_e8) <= TRANSFER_MAX_E8
+    if is_known and amount_e8 == amount_e8.to_integral_value():
+        return int(amount_e8)
+    raise VenueError.saying(-1130, f"no amount as text, to 1e-8: amount={str(text)[:40]}")
+
+
+def _body(params: Params) -> dict[str, Any]:
+    try:
+        given = orjson.loads(params.get("body", ""))
+    except orjson.JSONDecodeError:
+        given = None
+    if not isinstance(given, dict):
+        raise VenueError.saying(-1130, "the body must be a JSON object")
+    return given

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from decimal import Decimal
 
 import pytest
+import requests
 from exchange_process import SHARED, ExchangeProcess
 
 SYMBOL = "BTCUSDT"
@@ -122,6 +123,43 @@ def test_funding_is_paid_and_told(exchange):
     assert 0 < index["nextFundingTime"] - index["time"] <= 3_000
     assert len(exchange.get("/fapi/v1/premiumIndex").json()) == 3
     flatten(exchange)
+
+
+def transfer(exchange: ExchangeProcess, body: object) -> requests.Response:
+    return requests.post(f"{exchange.rest}/local/transfer", json=body, timeout=10)
+
+
+def test_transfers_are_booked_and_told(exchange):
+    socket = exchange.user_stream()
+    before = Decimal(exchange.signed("GET", "/fapi/v2/balance").json()[0]["balance"])
+    for amount, reason in (
+        ("250.5", "DEPOSIT"),
+        ("-250.50000001", "WITHDRAW"),
+        ("1e-8", "DEPOSIT"),
+    ):
+        before += Decimal(amount)
+        assert Decimal(transfer(exchange, {"amount": amount}).json()["balance"]) == before
+        (told,) = events(socket, "ACCOUNT_UPDATE", reason=reason)
+        (balance,) = told["a"]["B"]
+        assert (Decimal(balance["bc"]), Decimal(balance["wb"])) == (Decimal(amount), before)
+        assert told["a"]["P"] == []
+    rows = exchange.signed("GET", "/fapi/v1/income", incomeType="TRANSFER").json()
+    assert sum(Decimal(row["income"]) for row in rows) == Decimal(10_000)
+    assert Decimal(exchange.signed("GET", "/fapi/v2/balance").json()[0]["balance"]) == before
+
+
+@pytest.mark.parametrize(
+    "body",
+    [{}, [], {"amount": 5}, *({"amount": text} for text in
+     ("", "much", "0", "NaN", "-Infinity", "1e-9", "1e10", "1e999999999", "-1e999999999"))],
+)  # fmt: skip
+def test_a_transfer_of_no_amount_is_refused(exchange, body):
+    refused = transfer(exchange, body)
+    assert (refused.status_code, code(refused)) == (400, -1130)
+
+
+def test_no_more_is_paid_out_than_is_available(exchange):
+    assert code(transfer(exchange, {"amount": "-10001"})) == -2019
 
 
 def test_hedge_mode_from_beginning_to_end(exchange):

@@ -75,6 +75,12 @@ class OwnVenue:
         reply = self._session.post(f"{self.rest}/local/faults", json=fault, timeout=5)
         assert reply.ok, reply.text
 
+    def pay_in(self, amount: float) -> None:
+        """Pay in, or out where negative."""
+        body = {"amount": f"{amount:.8f}"}
+        reply = self._session.post(f"{self.rest}/local/transfer", json=body, timeout=5)
+        assert reply.ok, reply.text
+
     def price(self, symbol: str) -> Decimal:
         body = self._session.get(
             f"{self.rest}/fapi/v1/ticker/bookTicker", params={"symbol": symbol}, timeout=5

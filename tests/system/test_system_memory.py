@@ -69,9 +69,9 @@ def lose(memory, hand) -> None:
     assert result(memory) < before, "the trade was to lose"
 
 
-def lose_the_day(memory, hand, before: float) -> None:
+def lose_the_day(memory, hand, before: float, limit: float = LIMIT) -> None:
     """Lose until the limit is passed, together with what was lost before, and not sooner."""
-    while before + result(memory) >= -LIMIT:
+    while before + result(memory) >= -limit:
         assert held(memory.control) == [], (before, result(memory))
         lose(memory, hand)
     wait_until(lambda: held(memory.control), 5.0, f"latched: {before} {result(memory)}")
@@ -83,6 +83,14 @@ def kept_losses(tmp_path: Path, pipeline) -> int:
     """Return the losses in a row that the file has."""
     folder = InstanceFolder(str(tmp_path / "state"), pipeline.instance)
     return next((kept.losses for kept in folder.limits().venues.values()), 0)
+
+
+def kept_day_start(tmp_path: Path, pipeline) -> float:
+    """Return the equity at the day's start that the file has."""
+    folder = InstanceFolder(str(tmp_path / "state"), pipeline.instance)
+    (kept,) = folder.limits().venues.values()
+    assert kept.equity is not None
+    return kept.equity.day_start_e8 / E8
 
 
 @pytest.mark.parametrize("is_killed", [False, True], ids=["ended", "killed"])
@@ -120,12 +128,8 @@ def test_a_day_s_loss_goes_on_over_runs(tmp_path: Path, venue, run, is_killed):
     end(pipeline, memory, venue)
 
 
-def test_what_is_lost_while_the_system_is_down_counts(tmp_path: Path, venue, run):
-    pipeline, memory, hand = run(*DAY)
-    lose(memory, hand)
-    first = result(memory)
-    hand.release()
-    end(pipeline, memory, venue)
+def lose_by_hand(venue) -> float:
+    """Let a person lose more than half a day's limit at the venue; return how much."""
     before = Decimal(venue.call("GET", "/fapi/v2/balance")[0]["balance"])
     quantity = round(2 * BALANCE / float(venue.price("BTCUSDT")), 3)
     for side in ("BUY", "SELL"):
@@ -134,9 +138,28 @@ def test_what_is_lost_while_the_system_is_down_counts(tmp_path: Path, venue, run
         )
     lost = before - Decimal(venue.call("GET", "/fapi/v2/balance")[0]["balance"])
     assert lost > Decimal(LIMIT) * 7 / 10, lost
+    return float(lost)
+
+
+@pytest.mark.parametrize("paid", [0, 400, -400])
+def test_what_is_lost_while_the_system_is_down_counts(tmp_path: Path, venue, run, paid):
+    """Money that is moved while it runs is no loss of it, and hides none."""
     pipeline, memory, hand = run(*DAY)
-    lose_the_day(memory, hand, first - float(lost))
+    lose(memory, hand)
+    first = result(memory)
+    if paid:
+        venue.pay_in(paid)
+        wait_until(lambda: memory.control.transfer_e8 == paid * E8, 20.0, "told")
+    assert held(memory.control) == []
+    hand.release()
+    end(pipeline, memory, venue)
+    assert kept_day_start(tmp_path, pipeline) == BALANCE + paid
+    lost = lose_by_hand(venue)
+    pipeline, memory, hand = run(*DAY)
+    lose_the_day(memory, hand, first - lost, LOSS_MAX * (BALANCE + paid))
     assert result(memory) > -0.5 * LIMIT
+    kept = KEPT.at(memory.state("risk") + KEPT_OFFSET)
+    assert kept.base_e8 - kept.wallet_e8 == round(lost * E8)
     log = (tmp_path / "risk.log").read_text()
     assert "the wallet has changed since an earlier run" in log and "counts_as=loss" in log
     hand.release()
