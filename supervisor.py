@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import gc
 import importlib
 import json
@@ -180,7 +181,7 @@ class Supervisor:
             )
             for name, place in plan.stages.items()
         }  # fmt: skip
-        contexts["risk"].kept_limits = self._guard.kept_limits
+        agents["risk"] = functools.partial(agents["risk"], kept=self._guard.kept_limits)
         self.ledger = LedgerProcess(
             self.memory, self.kernels, settings, self._symbols, self.log_folder, self.log,
             lambda: logs.make_logger("ledger", self.log_folder), self._warn,

@@ -17,6 +17,7 @@ from risk.state import (
     TOTALS_SIZE,
     cleared_size,
 )
+from runtime.limit_file import KeptLimits
 from runtime.quote_status import quote_counts
 from runtime.stage import StageContext
 from runtime.stop_time import RISK_SHARE
@@ -36,10 +37,16 @@ POSITIONS_SHIFT = 8
 
 
 class Agent:
-    """Risk as a stage: see `runtime.stage`."""
+    """Risk as a stage: see `runtime.stage`.
 
-    def __init__(self, context: StageContext) -> None:
+    Args:
+        context: of the stage.
+        kept: what the limits of an earlier run left, for a cold start.
+    """
+
+    def __init__(self, context: StageContext, kept: KeptLimits | None = None) -> None:
         self._context = context
+        self._kept_limits = kept
         self._memory = context.memory
         self._log = context.log
         self._wiring = wire(context.memory, context.settings, context.wait_address)
@@ -65,8 +72,7 @@ class Agent:
             self._recover()
         else:
             self._clear()
-            kept = self._context.kept_limits
-            self._limits.take_over(kept, time.time_ns(), time.monotonic_ns())
+            self._limits.take_over(self._kept_limits, time.time_ns(), time.monotonic_ns())
         self._header.started_ns = time.monotonic_ns()
         self._begin_cycle(time.monotonic_ns())
         control = self._memory.control

@@ -32,7 +32,6 @@ from shm.topology import SharedMemory
 INTERVAL_S = 1.0
 # Trials give each run an address of its own, on this machine; so many of them are remembered.
 TRIAL_COUNT_MAX = 16
-THIS_MACHINE = ("localhost", "127.", "::1")
 DAY_NS = 86_400_000_000_000
 
 
@@ -232,7 +231,8 @@ class LimitKeeper:
 
 def is_trial(key: VenueKey) -> bool:
     """Return whether a venue's address is one of this machine."""
-    return (urlsplit(key[1]).hostname or "").startswith(THIS_MACHINE)
+    host = urlsplit(key[1]).hostname or ""
+    return host in ("localhost", "::1") or host.startswith("127.")
 
 
 def holds_back(kept: KeptLimits, utc_day: int) -> bool:

@@ -22,7 +22,6 @@ from typing import Any, Protocol
 from config.settings import Settings
 from config.venues import Endpoints
 from runtime.kernels import Kernels
-from runtime.limit_file import KeptLimits
 from runtime.wait_layout import WAIT, WaitStrategy
 from shm.tables import ProcessState
 from shm.topology import SharedMemory
@@ -44,7 +43,6 @@ class StageContext:
     core: int = -1
     # Readable when the doorbell rings, for a stage that waits in epoll; -1 = the stage uses futex.
     event_fd: int = -1
-    kept_limits: KeptLimits | None = None  # risk's alone: what an earlier run left
     restarted: bool = False  # a predecessor of this epoch died: recover instead of starting cold
     wait: Any = field(default_factory=WAIT.new)
 

@@ -52,10 +52,9 @@ def agent_of(desk: Desk, kept: KeptLimits | None = None, restarted: bool = False
         market_endpoints=NOWHERE,
         order_endpoints=NOWHERE,
         wait_strategy=WaitStrategy.BLOCK,
-        kept_limits=kept,
         restarted=restarted,
     )
-    return Agent(context)
+    return Agent(context, kept)
 
 
 def words_of(desk: Desk, symbols: tuple[str, ...] = SYMBOLS) -> LimitWords:
