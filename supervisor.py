@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import functools
 import gc
 import importlib
 import json
@@ -181,7 +180,7 @@ class Supervisor:
             )
             for name, place in plan.stages.items()
         }  # fmt: skip
-        agents["risk"] = functools.partial(agents["risk"], kept=self._guard.kept_limits)
+        agents["risk"] = self._guard.with_kept_limits(agents["risk"])
         self.ledger = LedgerProcess(
             self.memory, self.kernels, settings, self._symbols, self.log_folder, self.log,
             lambda: logs.make_logger("ledger", self.log_folder), self._warn,

@@ -7,6 +7,7 @@ finishes its work even if the supervisor dies meanwhile.
 
 from __future__ import annotations
 
+import functools
 import os
 import select
 import signal
@@ -16,6 +17,7 @@ from typing import Any
 
 from config.settings import Settings
 from config.strategies import strategy_names
+from runtime.children import AgentFactory
 from runtime.crew import Crew
 from runtime.instance_folder import InstanceFolder, Venue
 from runtime.kill_command import outcome_lines
@@ -23,6 +25,7 @@ from runtime.latch_keeper import LatchKeeper, adopt_leftovers
 from runtime.limit_file import KeptLimits
 from runtime.limit_keeper import LimitKeeper, MakeWords
 from runtime.limit_keeper import adopt_leftovers as adopt_limits
+from runtime.stage import StageAgent
 from runtime.venue_task import ClearVenue, VenueTask, task_of
 from shm.latch_table import LatchReason
 from shm.tables import ProcessState
@@ -93,6 +96,10 @@ class Guard:
     def kept_limits(self) -> KeptLimits | None:
         """Return what an earlier run's limits remembered of this venue, for risk."""
         return self._limits.earlier
+
+    def with_kept_limits(self, make_risk: Callable[..., StageAgent]) -> AgentFactory:
+        """Return what makes risk's agent, so that it begins with them."""
+        return functools.partial(make_risk, kept=self.kept_limits)
 
     def allow(self, say: Callable[[str], None]) -> None:
         """Note that entries are allowed: from here on there may be something at the venue."""

@@ -160,10 +160,10 @@ def test_what_is_lost_while_the_system_is_down_counts(tmp_path: Path, venue, run
     assert result(memory) > -0.5 * LIMIT
     kept = KEPT.at(memory.state("risk") + KEPT_OFFSET)
     assert kept.base_e8 - kept.wallet_e8 == round(lost * E8)
-    log = (tmp_path / "risk.log").read_text()
-    assert "the wallet has changed since an earlier run" in log and "counts_as=loss" in log
     hand.release()
     end(pipeline, memory, venue)
+    log = (tmp_path / "risk.log").read_text()
+    assert "the wallet has changed since an earlier run" in log and "counts_as=loss" in log
 
 
 def test_losses_in_a_row_and_the_pause_after_them_go_on(tmp_path: Path, venue, run):
