@@ -108,7 +108,7 @@ class Agent:
         stop_ns = self._context.settings.supervisor.stop_timeout_s * 1_000_000_000
         until = time.monotonic_ns() + int(stop_ns * RISK_SHARE)
         while (waiting := unsettled(self._memory)) and (now := time.monotonic_ns()) < until:
-            self._run(self._address, min(until, now + self._cycle_ns))
+            self._run(self._address, min(until, self._begin_cycle(now)))
         for symbol in waiting:
             name = self._context.symbols[symbol]
             self._log.error("order or stop still under way at the end", symbol=name)
