@@ -28,7 +28,7 @@ from config.strategies import user_strategy_names
 from config.venues import Endpoints, market_endpoints, order_endpoints
 from executor.emergency import clear_venue
 from risk.keeping import LimitWords
-from risk.settled import unprotected
+from risk.settled import unsettled
 from runtime import embedded, logs, placement, preparation, status
 from runtime.command_line import LOG_FOLDER, main_with
 from runtime.crew import Crew
@@ -77,7 +77,7 @@ class Supervisor:
         self._pss: int | None = None
         self._events_seen = 0
         self._signals = SignalWatch()
-        self._guard = Guard(settings, clear_venue, LimitWords, unprotected, self._warn)
+        self._guard = Guard(settings, clear_venue, LimitWords, unsettled, self._warn)
 
     @property
     def summary_path(self) -> Path:
@@ -303,7 +303,7 @@ class Supervisor:
         try:
             summary = self._close_stages()
             assert self.crew is not None
-            self._guard.leave_nothing(self.crew)
+            self.has_failed |= not self._guard.leave_nothing(self.crew)
         finally:
             self._abandon()
         self.summary_path.write_text(json.dumps(self._identity | summary, indent=2) + "\n")

@@ -123,8 +123,8 @@ SUPERVISOR = (
     ),
     Knob(
         _FILE, "supervisor.emergency_flatten", "bool", "", True,
-        meaning="Close positions at the venue when risk or executor cannot be started again; "
-        "off: they are left to the stops that rest at the venue",
+        meaning="Close positions at the venue when risk or executor cannot be started again, and "
+        "those that no stop covers at the end; off: they are left as they are, and told",
     ),
 )  # fmt: skip
 

@@ -12,7 +12,7 @@ from typing import Any
 from config.environment import load_credentials
 from executor import state
 from executor.clock import VenueClock
-from executor.closing import serve_risk
+from executor.closing import serve_risk, time_left
 from executor.comparing import Comparing
 from executor.countdown import Countdown
 from executor.counts import Counts
@@ -38,7 +38,7 @@ from executor.venue import NS_PER_MS, Reply, VenueDataError, printable
 from executor.worker import Worker
 from executor.ws_api import WsApi
 from runtime.stage import StageContext
-from runtime.stop_time import COMPARE_SHARE, SERVE_SHARE
+from runtime.stop_time import COMPARE_SHARE, LAST_SHARE, SERVE_SHARE
 from shm.records import ORDER
 from shm.tables import DOORBELL
 
@@ -366,22 +366,22 @@ class Agent:
 
     def on_close(self) -> None:
         """Refuse what is left in the ring, cancel what is open, and compare with the venue."""
-        began_s, stop_s = time.monotonic(), self._context.settings.supervisor.stop_timeout_s
+        left_s = time_left(self._context.settings.supervisor.stop_timeout_s)
         self._placing.closing = True
-        latest_ns = int((began_s + stop_s * SERVE_SHARE) * NS_PER_S)
+        latest_ns = time.monotonic_ns() + int(left_s(SERVE_SHARE) * NS_PER_S)
         if not serve_risk(self._context.memory, self._serve, latest_ns):
             self._log.error("risk has not closed, its last orders are not waited for")
         self._serve(0)
         self._placing.closed = True
-        seconds = began_s + stop_s * COMPARE_SHARE - time.monotonic()
-        if not self._run_until_done(self._reconciler.close(), seconds):
+        if not self._run_until_done(self._reconciler.close(), left_s(COMPARE_SHARE)):
             undecided = sorted(self._ledger.table.open_ids)
             self._counts.orders_lost.value = len(undecided)
             self._counts.venue_matches.value = 0
             self._log.error("closing without a comparison", undecided=undecided[:16])
         if self._reconciler.swept:  # until then the countdown stays armed
-            self._run_until_done(self._countdown.stop(), self._countdown.stop_s)
-        self._run_until_done(self._funding.close(FIRST), LAST_LOOK_S)
+            stop_s_max = min(left_s(LAST_SHARE), self._countdown.stop_s)
+            self._run_until_done(self._countdown.stop(), stop_s_max)
+        self._run_until_done(self._funding.close(FIRST), min(left_s(LAST_SHARE), LAST_LOOK_S))
         self._context.memory.control.reconciled = 0
         self._api_link.close()
         self._user_link.close()

@@ -24,6 +24,12 @@ def risk_is_running(memory: SharedMemory) -> bool:
     return row.state not in ended and is_alive(row.pid, row.start_time)
 
 
+def time_left(stop_s: float) -> Callable[[float], float]:
+    """Return a function: the seconds until a share of the stop time, from now on, is over."""
+    began_s = time.monotonic()
+    return lambda share: began_s + stop_s * share - time.monotonic()
+
+
 def serve_risk(memory: SharedMemory, work: Callable[[int], int], latest_ns: int) -> bool:
     """Work until risk has closed; return False when the time was over before.
 

@@ -3,7 +3,8 @@
 Every order that could add risk goes, ordinary and conditional, of every traded symbol, whoever sent
 it. An order that only reduces stays while its position is there: it protects it. With `flatten`
 positions are closed at the market, reduce-only, so that no repetition can turn one around; their
-conditional stops go when they are gone. Symbols that are not traded here are left alone, and
+conditional stops go when they are gone. With `spare_protected` a position that its stops cover
+stays. Symbols that are not traded here are left alone, and
 counted.
 
 Nothing is believed but what the venue lists: it is asked again after every round, and is clear when
@@ -50,6 +51,8 @@ class OpenOrder(NamedTuple):
     is_algo: bool
     reduces: bool
     is_stop: bool
+    side: int  # +1 buy, -1 sell
+    quantity: Decimal  # what it would trade; infinite where it closes the position
     text: str
 
 
@@ -164,22 +167,32 @@ class Emergency:
         outcome, symbols = self.outcome, self._task.venue.symbols
         doomed = list(self._doomed(look))
         held = {k: v for k, v in (look.positions or {}).items() if k in symbols}
-        stops = {order.symbol for order in look.orders if order.reduces and order.is_stop}
         outcome.left = [order.text for order in doomed]
         outcome.positions = {name: str(quantity) for name, quantity in held.items()}
-        outcome.unprotected = sorted(set(held) - stops)
+        outcome.unprotected = sorted(k for k, v in held.items() if not _covers(look, k, v))
         outcome.others = sum(order.symbol not in symbols for order in look.orders)
-        is_flat = look.positions is not None and not held
-        return not doomed and (is_flat or not self._task.flatten)
+        is_done = look.positions is not None and not self._to_close(look)
+        return not doomed and (is_done or not self._task.flatten)
+
+    def _to_close(self, look: Look) -> dict[str, Decimal]:
+        """Return the positions that are to be closed, where any are."""
+        return {
+            symbol: quantity
+            for symbol, quantity in (look.positions or {}).items()
+            if self._task.flatten
+            and symbol in self._task.venue.symbols
+            and not (self._task.spare_protected and _covers(look, symbol, quantity))
+        }
 
     def _doomed(self, look: Look) -> Iterator[OpenOrder]:
         """Yield the orders that have to go; an unknown position is taken for one that is there."""
+        to_close = self._to_close(look)
         for order in look.orders:
             if order.symbol not in self._task.venue.symbols:
                 continue
             is_held = look.positions is None or order.symbol in look.positions
             # Closed at the market, a position needs no other order that reduces it but the stop.
-            replaced = self._task.flatten and not order.is_algo
+            replaced = order.symbol in to_close and not order.is_algo
             if not order.reduces or not is_held or replaced:
                 yield order
 
@@ -200,10 +213,8 @@ class Emergency:
                 continue
             for order in gone:
                 self._cancel(order)
-        if self._task.flatten and look.positions:
-            for symbol, quantity in look.positions.items():
-                if symbol in self._task.venue.symbols:
-                    self._close(symbol, quantity)
+        for symbol, quantity in self._to_close(look).items():
+            self._close(symbol, quantity)
 
     def _cancel(self, order: OpenOrder) -> None:
         if order.is_algo:
@@ -301,16 +312,28 @@ def _open_orders(body: Any, is_algo: bool) -> Iterator[OpenOrder]:
             kind = printable(str(row.get(kind_name, "")), 32)
             side = printable(str(row.get("side", "")), 8)
             number = int(row[id_name])
+            closes_all = row.get("closePosition") is True
+            quantity = row.get("quantity" if is_algo else "origQty") or "0"
             yield OpenOrder(
                 symbol=str(row["symbol"]),
                 venue_id=number,
                 is_algo=is_algo,
-                reduces=row.get("reduceOnly") is True or row.get("closePosition") is True,
+                reduces=row.get("reduceOnly") is True or closes_all,
                 is_stop=kind in STOP_KINDS,
+                side={"BUY": 1, "SELL": -1}.get(side, 0),
+                quantity=Decimal("Infinity") if closes_all else Decimal(str(quantity)),
                 text=f"{printable(str(row['symbol']), 24)} {side} {kind} {id_name}={number}",
             )
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError, InvalidOperation) as error:
         raise VenueDataError(f"open orders: {type(error).__name__} {error}") from None
+
+
+def _covers(look: Look, symbol: str, quantity: Decimal) -> bool:
+    """Return whether the stops that rest cover a position of so much, signed."""
+    against = -1 if quantity > 0 else 1
+    stops = (o for o in look.orders if o.symbol == symbol and o.is_stop and o.reduces)
+    resting = sum((o.quantity for o in stops if o.side == against), Decimal(0))
+    return resting >= abs(quantity)
 
 
 def _market_lot_max(body: Any) -> dict[str, Decimal]:

@@ -91,7 +91,10 @@ class Placing:
         """
         action = order.action
         if action == OrderAction.CANCEL:
-            self.cancel(order.order_id)
+            row = self._ledger.table.find(order.order_id)
+            # Closed, nothing could take the place of a stop: it stays as it is.
+            if not (self.closed and row is not None and algo.is_stop(row)):
+                self.cancel(order.order_id)
             return True, None
         if action == OrderAction.CANCEL_ALL:
             self._runner.start(self._sweep(order.symbol))
@@ -297,8 +300,13 @@ class Placing:
 
     def _send_again(self, order_id: int) -> None:
         row = self._ledger.table.find(order_id)
-        if row is not None and row.status == OrderStatus.SENDING:
-            self.send(row)
+        if row is None or row.status != OrderStatus.SENDING:
+            return
+        if self.closed:
+            event = OrderEvent.NOT_SENT
+            self._ledger.apply(Change(order_id, event, error_code=venue.CODE_CLOSING))
+            return
+        self.send(row)
 
     def cancel(self, order_id: int) -> None:
         """Cancel an order, unless that is under way."""

@@ -13,6 +13,7 @@ import select
 import signal
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 from config.settings import Settings
@@ -28,7 +29,7 @@ from runtime.limit_keeper import adopt_leftovers as adopt_limits
 from runtime.stage import StageAgent
 from runtime.venue_task import ClearVenue, VenueTask, task_of
 from shm.latch_table import LatchReason
-from shm.tables import ProcessState
+from shm.tables import PositionOwner, ProcessState
 from shm.topology import SharedMemory
 
 # Attempts, their pauses and a ban that is waited for: more than this is no emergency exit.
@@ -42,7 +43,7 @@ class Guard:
         settings: of the instance.
         clear_venue: `executor.emergency.clear_venue`.
         limit_words: `risk.keeping.LimitWords`.
-        unprotected: `risk.settled.unprotected`.
+        unsettled: `risk.settled.unsettled`.
         warn: logs and tells people.
     """
 
@@ -51,12 +52,12 @@ class Guard:
         settings: Settings,
         clear_venue: ClearVenue,
         limit_words: MakeWords,
-        unprotected: Callable[[SharedMemory], list[int]],
+        unsettled: Callable[[SharedMemory], list[int]],
         warn: Callable[[str], None],
     ) -> None:
         self._settings = settings
         self._clear_venue = clear_venue
-        self._limit_words, self._unprotected = limit_words, unprotected
+        self._limit_words, self._unsettled = limit_words, unsettled
         self._warn = warn
         self._folder = InstanceFolder(settings.system.state_folder, settings.system.instance)
         self._venue: Venue | None = None
@@ -146,26 +147,43 @@ class Guard:
         """Trip because the supervisor itself failed."""
         self._keeper.trip(LatchReason.SUPERVISOR, type(error).__name__)
 
-    def leave_nothing(self, crew: Crew) -> None:
+    def leave_nothing(self, crew: Crew) -> bool:
         """After the stages: clear the venue where they could not, so that nothing is left alone.
 
-        That is so without risk or executor, and where a position has no stop that risk knows of.
+        Without risk or executor all is cleared. Where risk has not closed, or has left orders or
+        positions unsettled, the venue is asked: what its stops cover stays.
+
+        Returns:
+            False when something may be left that should not be.
         """
         self._keeper.tend()
         self._limits.tend(is_last=True)
         crew.kill()
-        closed = self._memory.process("executor").state == ProcessState.STOPPED
         assert self._venue is not None
-        bare = [self._venue.symbols[symbol] for symbol in self._unprotected(self._memory)]
-        if bare:
-            self._warn(f"positions without a stop at the venue at the end: {', '.join(bare)}")
-        elif closed and not self.is_headless(crew):
-            self._is_trading = False
-            return
+        venue, spare, symbols = self._venue, False, self._venue.symbols
+        if self._has_closed("executor") and not self.is_headless(crew):
+            waiting = self._unsettled(self._memory)
+            if not waiting and self._has_closed("risk"):
+                self._is_trading = False
+                return True
+            if self._has_closed("risk"):
+                symbols = tuple(venue.symbols[symbol] for symbol in waiting)
+            symbols, spare = tuple(name for name in symbols if self._is_ours(name)), True
+            self._warn(f"the end has left something unsettled: {', '.join(symbols)}")
         flatten = self._settings.supervisor.emergency_flatten
-        task = task_of(self._settings, self._venue, flatten, self._memory)
-        if clear_in_child(task, self._clear_venue, self._log, self._warn):
-            self._is_trading = False
+        concerned = replace(venue, symbols=symbols)
+        task = task_of(self._settings, concerned, flatten, self._memory, spare)
+        is_clear = clear_in_child(task, self._clear_venue, self._log, self._warn)
+        self._is_trading = not is_clear
+        return is_clear
+
+    def _has_closed(self, name: str) -> bool:
+        return bool(self._memory.process(name).state == ProcessState.STOPPED)
+
+    def _is_ours(self, name: str) -> bool:
+        assert self._venue is not None
+        row = self._memory.position(self._venue.symbols.index(name))
+        return bool(row.owner != PositionOwner.LEFT_ALONE)
 
     def forget_venue(self, is_embedded: bool) -> None:
         """Forget where orders went, unless something may be left there for make kill."""
@@ -190,7 +208,8 @@ def clear_in_child(
                 warn(f"emergency: {line}")
             if outcome.failure:
                 warn(f"emergency: NOT CLEAR, act at the venue by hand: {outcome.failure}")
-            code = 0 if outcome.is_clear else 1
+            is_bare = task.spare_protected and bool(outcome.unprotected)
+            code = 0 if outcome.is_clear and not is_bare else 1
         except BaseException:
             # The boundary of the process: the supervisor learns of it by the exit code.
             log.exception("emergency failed")

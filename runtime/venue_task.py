@@ -21,7 +21,10 @@ RISK_REDUCING = int(OrderFlag.EXIT) | int(OrderFlag.REDUCE_ONLY)
 
 @dataclass(frozen=True)
 class VenueTask:
-    """Cancel what adds risk; with `flatten` close the positions as well."""
+    """Cancel what adds risk; with `flatten` close the positions as well.
+
+    With `spare_protected` those stay whose stops at the venue cover them.
+    """
 
     venue: Venue
     flatten: bool
@@ -30,6 +33,7 @@ class VenueTask:
     recv_window_ms: int
     # Between the two looks that have to agree: an order under way may arrive in between.
     confirm_s: float = CONFIRM_S
+    spare_protected: bool = False
 
 
 @dataclass
@@ -42,7 +46,7 @@ class VenueOutcome:
     closed: int = 0  # market orders sent to close positions
     left: list[str] = field(default_factory=list)  # orders that should be gone
     positions: dict[str, str] = field(default_factory=dict)  # signed quantity by symbol
-    unprotected: list[str] = field(default_factory=list)  # symbols without a resting stop
+    unprotected: list[str] = field(default_factory=list)  # positions that no stop covers
     others: int = 0  # open orders of symbols that are not traded here: left alone
 
     @property
@@ -71,7 +75,11 @@ def open_statuses(memory: SharedMemory) -> set[int]:
 
 
 def task_of(
-    settings: Settings, venue: Venue, flatten: bool, memory: SharedMemory | None
+    settings: Settings,
+    venue: Venue,
+    flatten: bool,
+    memory: SharedMemory | None,
+    spare_protected: bool = False,
 ) -> VenueTask:
     """Return the task with the settings' patience.
 
@@ -88,4 +96,5 @@ def task_of(
         settings.venue.request_timeout_ms / 1000,
         settings.venue.recv_window_ms,
         CONFIRM_S + (recv_window_s if is_in_doubt else 0.0),
+        spare_protected,
     )

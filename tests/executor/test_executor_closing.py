@@ -6,13 +6,15 @@ import os
 import time
 
 import pytest
+from executor_venue import Behaviour
 
 from executor import venue as wire
 from executor.closing import serve_risk
-from shm.records import OrderStatus
+from shm.records import OrderAction, OrderStatus
 from shm.segments import process_start_time
 from shm.tables import ProcessState
 from tests.executor.test_executor_countdown import LIMIT
+from tests.executor.test_executor_faults import FAILED_503
 from tests.executor.test_executor_stops import open_position, write_stop
 
 FAR_NS = 20_000_000_000
@@ -82,6 +84,21 @@ def test_the_end_waits_for_risk_and_takes_its_last_stop(make_rig, venue):
 
     close_with_risk(rig, last_words)
     assert [order.status for order in venue.algo.orders] == ["NEW"]
+
+
+def test_closed_no_stop_is_canceled_and_nothing_is_sent_again(rig, venue):
+    rig.start()
+    open_position(rig, venue)
+    stop = write_stop(rig)
+    rig.pump(lambda: rig.status(stop) == OrderStatus.NEW)
+    venue.behaviours.append(Behaviour(accept=False, error=FAILED_503))
+    again = rig.write_order(exit=True)
+    rig.pump(lambda: len(venue.placed()) == 2)
+    rig.agent._placing.closed = True
+    rig.write_order(action=OrderAction.CANCEL, order_id=stop)
+    rig.pump(lambda: rig.status(again) == OrderStatus.NOT_SENT)
+    rig.pump_for(0.2)
+    assert len(venue.placed()) == 2 and rig.status(stop) == OrderStatus.NEW
 
 
 @pytest.mark.parametrize("why", ["closed", "dead", "never there", "its budget is used up"])

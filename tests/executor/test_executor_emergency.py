@@ -37,13 +37,21 @@ class MemoryVenue:
         self.fills = True
         self._next = 1
 
-    def add(self, symbol: str, reduces: bool = False, stop: bool = False) -> int:
+    def add(
+        self,
+        symbol: str,
+        reduces: bool = False,
+        stop: bool = False,
+        quantity: str = "1",
+        **more: Any,
+    ) -> int:
         number, self._next = self._next, self._next + 1
         row = {"symbol": symbol, "side": "SELL", "reduceOnly": reduces, "closePosition": False}
         if stop:
-            self.stops[number] = row | {"algoId": number, "orderType": "STOP_MARKET"}
+            kind = {"algoId": number, "orderType": "STOP_MARKET", "quantity": quantity}
+            self.stops[number] = row | kind | more
         else:
-            self.orders[number] = row | {"orderId": number, "type": "LIMIT"}
+            self.orders[number] = row | {"orderId": number, "type": "LIMIT", "origQty": quantity}
         return number
 
     def perform(self, call: Any) -> Reply:
@@ -113,8 +121,11 @@ def venue():
     return MemoryVenue()
 
 
-def clear(venue: MemoryVenue, flatten: bool = False, attempts: int = 6):
-    task = VenueTask(Venue("sim", "http://127.0.0.1:9", SYMBOLS), flatten, attempts, 1.0, 5000)
+def clear(venue: MemoryVenue, flatten: bool = False, attempts: int = 6, spare: bool = False):
+    task = VenueTask(
+        Venue("sim", "http://127.0.0.1:9", SYMBOLS), flatten, attempts, 1.0, 5000,
+        spare_protected=spare,
+    )  # fmt: skip
     told: list[str] = []
     made = Emergency(task, Credentials(Secret("key"), Secret("secret")), told.append)
     made._rest = venue
@@ -134,6 +145,38 @@ def test_nothing_open_takes_two_looks_and_no_cancel(venue):
     assert outcome.is_clear and told == []
     assert venue.calls["GET", "/fapi/v1/openOrders"] == 2
     assert not [call for call in venue.calls if call[0] != "GET"]
+
+
+@pytest.mark.parametrize(
+    ("stops", "stays"),
+    [
+        ([{"quantity": "0.5"}], True),
+        ([{"quantity": "0.3"}, {"quantity": "0.2"}], True),
+        ([{"quantity": "0.4"}], False),
+        ([{"quantity": "0.5", "side": "BUY"}], False),
+        ([{"quantity": "0", "closePosition": True}], True),
+        ([], False),
+    ],
+)
+def test_a_position_is_spared_where_its_stops_cover_it(venue, stops, stays):
+    venue.positions["BTCUSDT"] = Decimal("0.5")
+    venue.positions["ETHUSDT"] = Decimal("-2")
+    for stop in stops:
+        venue.add("BTCUSDT", reduces=True, stop=True, **stop)
+    outcome, _ = clear(venue, flatten=True, spare=True)
+    assert outcome.is_clear
+    closed = {order["symbol"] for order in venue.sent}
+    assert closed == ({"ETHUSDT"} if stays else {"BTCUSDT", "ETHUSDT"})
+    assert len(venue.stops) == (len(stops) if stays else 0)
+    assert outcome.unprotected == []
+
+
+def test_without_closing_what_is_bare_is_told(venue):
+    venue.positions["BTCUSDT"] = Decimal("0.5")
+    venue.positions["ETHUSDT"] = Decimal("2")
+    venue.add("ETHUSDT", reduces=True, stop=True, quantity="2")
+    outcome, _ = clear(venue, spare=True)
+    assert outcome.is_clear and outcome.unprotected == ["BTCUSDT"] and venue.sent == []
 
 
 def test_what_adds_risk_goes_and_what_protects_stays(venue):
