@@ -93,7 +93,7 @@ def test_closed_no_stop_is_canceled_and_nothing_is_sent_again(rig, venue):
     rig.pump(lambda: rig.status(stop) == OrderStatus.NEW)
     venue.behaviours.append(Behaviour(accept=False, error=FAILED_503))
     again = rig.write_order(exit=True)
-    rig.pump(lambda: len(venue.placed()) == 2)
+    rig.pump(lambda: rig.agent._placing._attempts.get(again) == 1)
     rig.agent._placing.closed = True
     rig.write_order(action=OrderAction.CANCEL, order_id=stop)
     rig.pump(lambda: rig.status(again) == OrderStatus.NOT_SENT)
