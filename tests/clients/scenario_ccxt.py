@@ -229,7 +229,8 @@ class Scenario:
         want("watchPositions handed out", bool(self.positions_seen), True)
         # What came last while nobody looked is in ccxt's own store only.
         stored = [r["contracts"] for r in self.client.positions["linear"] if r["symbol"] == UNIFIED]
-        want("contracts that the stream told", stored, [rows[0]["contracts"]])
+        # One row for each side that it ever had; the newest comes last.
+        want("contracts that the stream told", stored[-1:], [rows[0]["contracts"]])
         # The runner holds these against the exchange's own, so they are the client's.
         self.sheet.facts.update(
             wallet=balance["info"]["totalWalletBalance"], position=rows[0]["info"]["positionAmt"]

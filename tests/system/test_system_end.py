@@ -103,8 +103,8 @@ def test_a_position_that_has_no_stop_at_the_end_is_told_and_closed(
     memory = pipeline.attach()
     hand = take_over(memory)
     wait_until(lambda: hand.has_price(ETH), 20.0, "a price")
-    for path in ("algoOrder.place", "/fapi/v1/algoOrder"):
-        venue.fault(name="unavailable_503", path=path, count=0)
+    venue.fault(name="unavailable_503", path="algoOrder.place", count=0)
+    venue.fault(name="unavailable_503", path="/fapi/v1/algoOrder", method="POST", count=0)
     for _ in range(20):
         hand.enter(ETH)
         entry = order_row(memory, HEADER.at(memory.state("risk")).last_order_id)
@@ -115,5 +115,7 @@ def test_a_position_that_has_no_stop_at_the_end_is_told_and_closed(
     hand.release()
     memory.close()
     pipeline.interrupt()
-    assert "positions without a stop at the venue at the end: ETHUSDT" in pipeline.errors
+    assert "the end has left something unsettled: ETHUSDT" in pipeline.errors
+    assert "closing orders sent: 1" in pipeline.errors
+    assert pipeline.process.returncode == 0, pipeline.explain()
     assert venue.positions() == {} and venue.stops() == venue.orders() == [], pipeline.explain()
