@@ -30,16 +30,22 @@ class Transfers:
 
     def __init__(self, context: StageContext) -> None:
         self._control, self._log = context.memory.control, context.log
+        # In a later life of the executor risk has begun with its wallet long since.
+        self._is_first = self._control.wallet_e8 == 0
         self._known: deque[tuple[int, str, int, int]] = deque(maxlen=KNOWN_COUNT)
 
     def take(self, event: dict[str, Any], balance: dict[str, Any]) -> None:
         """Count a balance of ACCOUNT_UPDATE, before its wallet becomes ours.
 
-        One before any wallet is known is part of that wallet.
+        One before any wallet is known is part of that wallet; so is one that comes first and leads
+        to the very wallet that was stated at the start: the reply overtook its event. While one is
+        counted no wallet is known: risk may be about to begin with it, less what was paid in.
 
         Raises:
             VenueDataError, KeyError: a transfer does not tell its amount.
         """
+        is_first = self._is_first
+        self._is_first = is_first and self._control.wallet_e8 == 0
         reason = event["a"].get("m")
         if reason not in TRANSFERS:
             return
@@ -50,6 +56,10 @@ class Transfers:
             return
         self._known.append(key)
         control = self._control
-        if control.wallet_e8 > 0 or control.transfer_e8 != 0:
+        if is_first and control.wallet_e8 == wallet_e8:
+            self._log.info("the wallet has this transfer", reason=reason, amount_e8=change_e8)
+        elif control.wallet_e8 > 0 or control.transfer_e8 != 0:
+            # Ordering: what is read of the two in between would not belong together.
+            control.wallet_e8 = 0
             control.transfer_e8 += change_e8
             self._log.warning("transfer", reason=reason, amount_e8=change_e8, wallet_e8=wallet_e8)

@@ -79,6 +79,12 @@ class LimitWords:
         self._symbol_states = state + SYMBOLS_OFFSET
 
     @property
+    def _knows_equity(self) -> bool:
+        # Ordering: risk writes its day after wallet and peak.
+        is_taken = self._header.wallet_start_e8 != 0 and self._header.utc_day > 0
+        return is_taken or self._words.peak_e8 > 0
+
+    @property
     def is_whole(self) -> bool:
         """Return whether risk has come to the end of its cold start, in this run."""
         return bool(self._words.whole)
@@ -97,12 +103,16 @@ class LimitWords:
         first = self._look_once()
         if first != self._look_once() or self._undo.kind != UndoKind.NONE:
             return None
-        return first if first.peak_e8 > 0 else None
+        return first if self._knows_equity else None
 
     def kept(self, seen: Look, wall_ns: int, mono_ns: int) -> KeptLimits:
         """Return a look as it is kept, with names and wall-clock times; codes without a name go."""
         pause_ns = seen.cool_off_until_ns - mono_ns
-        equity = KeptEquity(seen.base_e8, seen.peak_e8, seen.day_start_e8, seen.utc_day)
+        equity = None
+        # A peak of nothing: all was paid out. No share of that can be lost, so what is paid in
+        # later begins day and peak anew.
+        if seen.peak_e8 > 0:
+            equity = KeptEquity(seen.base_e8, seen.peak_e8, seen.day_start_e8, seen.utc_day)
         rows = {
             name: TRADES.structure.from_buffer_copy(seen.trades, code * TRADES.size)
             for code, name in self.strategies.items()

@@ -208,7 +208,13 @@ def _follow_equity(context: int, max_drawdown: float) -> None:
     # Read once: the executor may count another meanwhile, which the next look then finds.
     paid_in = control.transfer_e8
     if header.wallet_start_e8 == 0:
+        compiler_barrier()
         wallet = control.wallet_e8
+        compiler_barrier()
+        # Ordering: the executor takes the wallet away before it counts a transfer, and states it
+        # again after. The same sum before and after a wallet is one that belongs to it.
+        if control.transfer_e8 != paid_in:
+            return
         # Without a day a loss of yesterday would be judged as one of today.
         if wallet <= 0 or view.utc_day <= 0:
             return

@@ -82,7 +82,7 @@ class Guard:
             FolderError: the folder cannot be written: a latch would not outlive the run.
         """
         self._memory, self._log, self._venue = memory, log, venue
-        self._keeper = LatchKeeper(memory.control, self._folder, log, self._warn)
+        self._keeper = LatchKeeper(memory.control, self._folder, venue, log, self._warn)
         self._keeper.take_over()
         self._folder.write_venue(venue)
         words = self._limit_words(memory, venue.symbols, strategy_names(self._settings))
@@ -91,7 +91,7 @@ class Guard:
         if problem:
             # Unknown is a state: the day may be lost already, so a person has to look.
             self._warn(problem)
-            self._keeper.trip(LatchReason.MEMORY, problem)
+            self._keeper.trip_memory(problem)
 
     @property
     def kept_limits(self) -> KeptLimits | None:

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import filecmp
 import json
 import os
 import shutil
@@ -23,7 +24,7 @@ from pathlib import Path
 from typing import Any
 
 from runtime import limit_file
-from runtime.limit_file import LimitFile
+from runtime.limit_file import LimitFile, VenueKey, key_text, venue_key
 
 # A supervisor notes that it lives before it writes the file.
 LATER_NS = 1_000_000_000
@@ -55,11 +56,19 @@ class LatchRow:
     at: str  # wall clock, UTC
     tripped_ns: int
     note: str = ""  # the user, or the stage
+    mode: str = ""  # of the venue of the run that was tripped; "" = not known
+    rest_url: str = ""
+
+    @property
+    def venue(self) -> VenueKey | None:
+        """Return where the tripped run's orders went, None when the row does not say."""
+        return venue_key(self.mode, self.rest_url) if self.mode else None
 
     def text(self) -> str:
         """Return the row as a person reads it."""
         note = f" ({self.note})" if self.note else ""
-        return f"tripped {self.at} by {self.by}{note}: {self.reason}, {self.meaning}"
+        where = f" on {key_text(self.venue)}" if self.venue else ""
+        return f"tripped {self.at} by {self.by}{note}{where}: {self.reason}, {self.meaning}"
 
 
 class InstanceFolder:
@@ -167,16 +176,30 @@ class InstanceFolder:
     def set_limits_aside(self) -> Path:
         """Keep a damaged file under another name, for people; return it. Raises FolderError.
 
-        A copy: what is left of it goes on where it is. A file that vanished meanwhile is no error.
+        A copy: what is left of it goes on where it is, and each new file takes its name only. One
+        that cannot be read, or that the disk has no room for, gets a second name instead. A file
+        that vanished meanwhile is no error, one that has a copy needs no other.
         """
-        aside = self._limits.with_suffix(f".json.damaged-{int(time.time())}")
+        aside = self._limits.with_suffix(f".json.damaged-{time.time_ns() // 1_000_000}")
         try:
-            with contextlib.suppress(FileNotFoundError):
-                shutil.copyfile(self._limits, aside)
-                aside.chmod(0o600)
+            for other in sorted(self.path.glob(f"{self._limits.name}.damaged-*")):
+                if filecmp.cmp(other, self._limits, shallow=False):
+                    return other
+            shutil.copyfile(self._limits, aside)
+            aside.chmod(0o600)
+        except FileNotFoundError:
+            return aside
         except OSError as error:
-            raise FolderError(f"cannot copy {self._limits}: {error.strerror}") from error
+            self._link(self._limits, aside, error)
         return aside
+
+    def _link(self, path: Path, aside: Path, why: OSError) -> None:
+        try:
+            aside.unlink(missing_ok=True)  # what has been copied of it
+            aside.hardlink_to(path)
+        except OSError as error:
+            text = f"cannot copy {path}: {why.strerror}, nor link it: {error.strerror}"
+            raise FolderError(text) from why
 
     def _read_venue(self, path: Path) -> Venue | None:
         found = self._read(path)

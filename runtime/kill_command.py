@@ -112,10 +112,10 @@ def rearm(settings: Settings, confirm: str) -> int:
     instance = settings.system.instance
     folder = InstanceFolder(settings.system.state_folder, instance)
     memory, _ = _attach(instance)
-    rows = _all_rows(folder, memory)
     throttled = memory.control.throttle_latches if memory is not None else 0
     file = _kept_limits(folder)
     key = _meant_venue(folder, file)
+    rows = _all_rows(folder, memory, key)
     for other in file.venues:
         for line in _kept_lines(file, other) if other != key else ():
             print(f"stays, a run there is re-armed while it is up: {line}")
@@ -130,10 +130,13 @@ def rearm(settings: Settings, confirm: str) -> int:
     for line in kept_lines:
         print(line)
     _confirm(confirm)
+    # Without a run this is all there is to release; a run writes what it then knows.
+    released = _released(file, key, rows)
+    if key in file.damaged and released != file:
+        # A start may have had no room for a copy: what has none is not written over.
+        folder.set_limits_aside()
     # The file first: the supervisor takes a file without a latch for a trip of its own.
     folder.forget_latches()
-    # Without a run this is all there is to release; a run writes what it then knows.
-    released = _released(file, key, rows, memory)
     if released != file:
         folder.write_limits(released, is_last=True)
     if memory is not None:
@@ -146,13 +149,16 @@ def rearm(settings: Settings, confirm: str) -> int:
     return 0
 
 
-def _all_rows(folder: InstanceFolder, memory: topology.SharedMemory | None) -> list[LatchRow]:
+def _all_rows(
+    folder: InstanceFolder, memory: topology.SharedMemory | None, key: VenueKey | None
+) -> list[LatchRow]:
     rows = folder.latches() if folder.is_latched else []
     have = {(row.by, row.tripped_ns) for row in rows}
     now = held(memory.control) if memory is not None else []
     # The supervisor's word may stand for what the file has from an earlier run.
     fresh = [x for x in now if (x.writer, x.tripped_ns) not in have]
-    return rows + [row_of(x) for x in fresh if not rows or x.writer != "supervisor"]
+    venue = Venue(*key, ()) if key is not None else None
+    return rows + [row_of(x, venue=venue) for x in fresh if not rows or x.writer != "supervisor"]
 
 
 def _kept_limits(folder: InstanceFolder) -> LimitFile:
@@ -192,27 +198,22 @@ def _kept_lines(file: LimitFile, key: VenueKey | None) -> list[str]:
     return lines
 
 
-def _released(
-    file: LimitFile,
-    key: VenueKey | None,
-    rows: list[LatchRow],
-    memory: topology.SharedMemory | None,
-) -> LimitFile:
+def _released(file: LimitFile, key: VenueKey | None, rows: list[LatchRow]) -> LimitFile:
     """Return what limits remember once a person has re-armed."""
     if key is None:
         return file
     if file.why_unknown(key):
         # Only a start finds that out and latches: without that nobody has been asked about it.
-        is_told = any(row.reason == LatchReason.MEMORY.name.lower() for row in rows)
+        of_memory = [row for row in rows if row.reason == LatchReason.MEMORY.name.lower()]
+        is_told = any(row.venue in (None, key) for row in of_memory)
         return file.with_venue(key, KeptLimits(at_ns=time.time_ns())) if is_told else file
     if key not in file.venues:
         return file
-    # The file may be older than the trip of a run that was killed right after it.
-    if memory is not None:
-        has_tripped = any(latch.writer == "risk" for latch in held(memory.control))
-    else:
-        is_explained = any(one.latch for one in file.venues.values())
-        has_tripped = not is_explained and any(row.by == "risk" for row in rows)
+    # The file may be older than the trip of a run that was killed right after it. A row of an
+    # earlier build does not say which venue it was on: it is this one, if no entry explains it.
+    of_risk = [row.venue for row in rows if row.by == "risk"]
+    is_explained = any(one.latch for one in file.venues.values())
+    has_tripped = key in of_risk or (None in of_risk and not is_explained)
     return file.with_venue(key, file.venues[key].rearmed(has_tripped))
 
 

@@ -10,18 +10,26 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from runtime.instance_folder import FolderError, InstanceFolder, LatchRow
+from runtime.instance_folder import FolderError, InstanceFolder, LatchRow, Venue
 from shm import segments, topology
 from shm.latch_table import MEANINGS, Latch, LatchReason, forget_voided, held, trip
 from shm.tables import CONTROL
 
 
-def row_of(latch: Latch, note: str = "") -> LatchRow:
-    """Return a trip as it is kept, its monotonic stamp turned into wall-clock time."""
+def row_of(latch: Latch, note: str = "", venue: Venue | None = None) -> LatchRow:
+    """Return a trip as it is kept, its monotonic stamp turned into wall-clock time.
+
+    Args:
+        latch: the trip.
+        note: the user, or the stage.
+        venue: of the run that was tripped, if there is one.
+    """
     wall_s = (time.time_ns() - time.monotonic_ns() + latch.tripped_ns) // 1_000_000_000
     at = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(wall_s))
     meaning = MEANINGS[latch.reason]
-    return LatchRow(latch.writer, latch.reason.name.lower(), meaning, at, latch.tripped_ns, note)
+    where = (venue.mode, venue.rest_url) if venue else ("", "")
+    reason = latch.reason.name.lower()
+    return LatchRow(latch.writer, reason, meaning, at, latch.tripped_ns, note, *where)
 
 
 def adopt_leftovers(instance: str, folder: InstanceFolder) -> None:
@@ -37,7 +45,11 @@ def adopt_leftovers(instance: str, folder: InstanceFolder) -> None:
     except segments.SegmentError:
         return  # there are none, or they are of another build: the file has to do
     control = CONTROL.at(segment.address + topology.CONTROL_AREAS["control"])
-    rows = [row_of(latch) for latch in held(control)]
+    try:
+        venue = folder.venue()
+    except FolderError:
+        venue = None
+    rows = [row_of(latch, venue=venue) for latch in held(control)]
     del control
     segment.close()
     if rows:
@@ -50,15 +62,22 @@ class LatchKeeper:
     Args:
         control: CONTROL record, in place.
         folder: where latches are kept.
+        venue: of the run.
         log: of the supervisor.
         warn: tells people.
     """
 
     def __init__(
-        self, control: Any, folder: InstanceFolder, log: Any, warn: Callable[[str], None]
+        self,
+        control: Any,
+        folder: InstanceFolder,
+        venue: Venue,
+        log: Any,
+        warn: Callable[[str], None],
     ) -> None:
         self._control = control
         self._folder = folder
+        self._venue = venue
         self._log = log
         self._warn = warn
         self._seen: list[Latch] = []
@@ -79,6 +98,27 @@ class LatchKeeper:
         """Trip the supervisor's own latch; `note` names the stage or the error."""
         if trip(self._control, "supervisor", reason):
             self._note = note
+
+    def trip_memory(self, note: str) -> None:
+        """Trip because what limits remember of the run's venue is unknown.
+
+        The row is kept at once and whatever the supervisor holds already: `make rearm` has to show
+        a person what the re-arming accepts.
+
+        Raises:
+            FolderError: the row cannot be kept.
+        """
+        latch = Latch("supervisor", LatchReason.MEMORY, time.monotonic_ns())
+        if trip(self._control, "supervisor", LatchReason.MEMORY, latch.tripped_ns):
+            self._note = note  # the next turn tells it
+        else:
+            row = row_of(latch, note, self._venue)
+            self._log.error("kill latch tripped", by=row.by, reason=row.reason, note=note)
+            self._warn(f"latched, only risk-reducing orders pass until make rearm: {row.text()}")
+        row = row_of(latch, note, self._venue)
+        known = [(one.reason, one.note, one.venue) for one in self._folder.latches()]
+        if (row.reason, row.note, row.venue) not in known:
+            self._folder.add_latches([row])
 
     def tend(self) -> bool:
         """Keep and tell what has changed; return True when a person has just re-armed."""
@@ -106,8 +146,10 @@ class LatchKeeper:
             self._folder.forget_latches()
             return
         for latch in fresh:
-            row = row_of(latch, self._note if latch.writer == "supervisor" else "")
+            row = self._row(latch)
             self._log.error("kill latch tripped", by=row.by, reason=row.reason, note=row.note)
             self._warn(f"latched, only risk-reducing orders pass until make rearm: {row.text()}")
-        notes = {"supervisor": self._note}
-        self._folder.add_latches([row_of(x, notes.get(x.writer, "")) for x in self._seen])
+        self._folder.add_latches([self._row(latch) for latch in self._seen])
+
+    def _row(self, latch: Latch) -> LatchRow:
+        return row_of(latch, self._note if latch.writer == "supervisor" else "", self._venue)

@@ -112,20 +112,31 @@ class LimitKeeper:
         self._seen: Any = None
         self._next_s = 0.0
         self._is_blocked = False
+        self._rearm_ns = 0
+        self._awaits_person = self._is_beyond_us = False
         self.earlier: KeptLimits | None = None
 
     def begin(self) -> str:
         """Read the file; return "", or why what this venue's limits remember is not known.
 
         A damaged file is kept aside, for people. When that is all of it, the new one says so: a
-        venue that it does not list is unknown, also when others have been traded on since.
+        venue that it does not list is unknown, also when others have been traded on since. What
+        cannot be kept aside is written over by nobody. What is unknown of this venue stays as it is
+        until a person has re-armed.
         """
         if not self._outlives:
             return ""
+        problem = self._begin()
+        self._awaits_person, self._rearm_ns = bool(problem), self._control.rearm_ns
+        return problem
+
+    def _begin(self) -> str:
         try:
             self._file = self._folder.limits()
         except FolderError as error:
             aside, problem = self._set_aside(f"what limits remember is lost, {error}")
+            if self._is_beyond_us:
+                return problem
             self._file = LimitFile(lost=aside)
             try:
                 self._folder.write_limits(self._file, is_last=True)
@@ -142,12 +153,12 @@ class LimitKeeper:
         return self._set_aside(problem)[1] if self._key in self._file.damaged else problem
 
     def adopt(self) -> None:
-        """Write what the words say over a sound file; a damaged one is left to the start."""
+        """Write what the words say over what is known; what is not is left to the start."""
         try:
             self._file = self._folder.limits()
         except FolderError:
             return
-        if self._key in self._file.damaged:
+        if self._file.why_unknown(self._key):
             return
         self.earlier = self._file.venues.get(self._key)
         self.tend(is_last=True)
@@ -164,6 +175,8 @@ class LimitKeeper:
         if seen is None or (seen == self._seen and not is_last):
             return
         self._next_s = time.monotonic() + INTERVAL_S
+        if self._awaits_person and not self._is_released():
+            return
         now = self._words.kept(seen, time.time_ns(), time.monotonic_ns())
         self._file = self._file.with_venue(self._key, self._with_strangers(now))
         try:
@@ -177,12 +190,26 @@ class LimitKeeper:
             self._warn("what limits remember is kept again")
         self._is_blocked, self._seen = False, seen
 
+    def _is_released(self) -> bool:
+        """Return whether a person has re-armed what was unknown, and all of it has a copy."""
+        if self._control.rearm_ns == self._rearm_ns:
+            return False
+        if self._is_beyond_us:
+            self._is_beyond_us = False
+            self._begin()
+        self._awaits_person = self._is_beyond_us
+        return not self._awaits_person
+
     def _set_aside(self, problem: str) -> tuple[str, str]:
-        """Keep a copy of the file for people; return its name, and the problem with it."""
+        """Keep a copy of the file for people; return its name, and the problem with it.
+
+        Without one nothing may be written over the file: it is all that is left of it.
+        """
         try:
             name = self._folder.set_limits_aside().name
         except FolderError as error:
-            return "a damaged file", f"{problem}, {error}"
+            self._is_beyond_us = True
+            return "", f"{problem}, {error}: it stays as it is, nothing is kept over it"
         return name, f"{problem} (a copy is {name})"
 
     def _forget_trials(self) -> None:

@@ -2,11 +2,13 @@
 
 import copy
 import json
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from executor_venue import Behaviour
 
+from executor.transfers import Transfers
 from shm.records import OrderStatus, OrderType, TimeInForce
 
 FILLS = (("60000.0", "0.003"), ("60000.1", "0.003"), ("60000.2", "0.004"))
@@ -112,6 +114,37 @@ def test_what_is_paid_into_an_unknown_wallet_is_part_of_it(rig, venue):
     venue.send_user(moved(3, "DEPOSIT", "2", "2"))
     rig.pump(lambda: control.wallet_e8 == 200_000_000)
     assert control.transfer_e8 == -300_000_000, "one that is empty is known"
+
+
+@pytest.mark.parametrize("is_restarted", [False, True])
+def test_a_transfer_that_the_first_wallet_has_is_not_counted_again(rig, venue, is_restarted):
+    """The reply overtook the event; a later life of the executor may not have told it to risk."""
+    control = rig.memory.control
+    if is_restarted:
+        control.wallet_e8 = 990_000_000_000
+    rig.start()
+    rig.pump(lambda: control.wallet_e8 == 1_000_000_000_000)
+    venue.send_user(moved(1, "DEPOSIT", "100", "10000"))
+    venue.send_user(moved(2, "DEPOSIT", "5", "10005"))
+    rig.pump(lambda: control.wallet_e8 == 1_000_500_000_000)
+    assert control.transfer_e8 == (105 if is_restarted else 5) * 10**8
+
+
+def test_no_wallet_is_known_while_a_transfer_is_counted():
+    """What risk reads of the two between them would be wrong by the amount."""
+    seen = []
+
+    class Watched(SimpleNamespace):
+        def __setattr__(self, name, value):
+            super().__setattr__(name, value)
+            seen.append((self.wallet_e8, self.transfer_e8))
+
+    log = SimpleNamespace(warning=lambda *_, **__: None)
+    control = Watched(wallet_e8=7, transfer_e8=0)
+    transfers = Transfers(SimpleNamespace(memory=SimpleNamespace(control=control), log=log))
+    event = moved(1, "WITHDRAW", "-5", "2")
+    transfers.take(event, event["a"]["B"][1])
+    assert seen == [(0, 0), (0, -500_000_000)]
 
 
 def test_a_transfer_without_its_amount_leads_to_reconciliation(rig, venue):

@@ -45,6 +45,21 @@ def changed(**changes) -> str:
     return json.dumps(content)
 
 
+class Words:
+    """Two symbols, one strategy; a look is a number of losses."""
+
+    def __init__(self) -> None:
+        self.symbols = ("BTCUSDT", "ETHUSDT")
+        self.strategies = {1: "momentum"}
+        self.losses: int | None = 0
+
+    def look(self) -> int | None:
+        return self.losses
+
+    def kept(self, seen: int, wall_ns: int, mono_ns: int) -> KeptLimits:
+        return KeptLimits(at_ns=wall_ns, losses=seen)
+
+
 @contextmanager
 def instance_in(tmp_path: Path) -> Iterator[SimpleNamespace]:
     """Segments of an instance whose owner is this very process."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import os
 import stat
 import threading
@@ -50,7 +51,7 @@ def keep(control, folder):
         told: list[str] = []
         log = Log()
         return SimpleNamespace(
-            keeper=LatchKeeper(control, folder, log, told.append), told=told, log=log
+            keeper=LatchKeeper(control, folder, VENUE, log, told.append), told=told, log=log
         )
 
     return make
@@ -142,6 +143,37 @@ def test_a_trip_is_told_and_kept_within_one_turn_and_a_rearm_forgets_it(keep, co
     control.rearm_ns = time.monotonic_ns()
     assert made.keeper.tend() is True and not folder.is_latched
     assert control.supervisor_latch == 0 and made.keeper.tend() is False
+
+
+def test_an_unknown_memory_is_a_row_whatever_the_supervisor_holds(keep, control, folder):
+    folder.add_latches([LatchRow("operator", "operator", "m", "2026-01-01T00:00:00Z", 5)])
+    for _ in range(2):
+        made = keep()
+        made.keeper.take_over()
+        made.keeper.trip_memory("limits.json: latch=hunger")
+        made.keeper.tend()
+        assert [(row.by, row.reason, row.note) for row in folder.latches()] == [
+            ("operator", "operator", ""),
+            ("supervisor", "memory", "limits.json: latch=hunger"),
+        ], "once, however often it is started"
+        assert "latch=hunger" in made.told[-1]
+        assert [latch.reason for latch in held(control)] == [LatchReason.OPERATOR]
+        control.supervisor_latch = 0
+    assert folder.latches()[1].venue == (VENUE.mode, VENUE.rest_url)
+
+
+def test_a_row_says_which_venue_it_was_on_and_one_of_an_earlier_build_does_not(folder, instance):
+    folder.path.mkdir(parents=True)
+    row = {"by": "risk", "reason": "drawdown", "meaning": "m", "at": "t", "tripped_ns": 5}
+    (folder.path / "latch.json").write_text(json.dumps({"latches": [row]}))
+    assert folder.latches() == [LatchRow("risk", "drawdown", "m", "t", 5)]
+    assert folder.latches()[0].venue is None
+    instance.folder.write_venue(VENUE)
+    trip(instance.memory.control, "risk", LatchReason.DRAWDOWN)
+    adopt_leftovers(instance.name, instance.folder)
+    (kept,) = instance.folder.latches()
+    assert kept.venue == (VENUE.mode, VENUE.rest_url)
+    assert f"by risk on {VENUE.mode} {VENUE.rest_url}: drawdown" in kept.text()
 
 
 def test_a_file_that_vanished_while_latched_is_written_again(keep, control, folder):

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import json
-import time
+import shutil
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -11,7 +12,6 @@ from types import SimpleNamespace
 import pytest
 
 from runtime import limit_keeper
-from runtime.guard import Guard
 from runtime.instance_folder import FolderError, InstanceFolder, Venue
 from runtime.limit_file import (
     KeptEquity,
@@ -23,8 +23,7 @@ from runtime.limit_file import (
     parse,
     venue_key,
 )
-from runtime.limit_keeper import LimitKeeper, adopt_leftovers, describe
-from shm.latch_table import LatchReason, held
+from runtime.limit_keeper import LimitKeeper, describe
 from shm.tables import CONTROL
 from tests.runtime.limit_samples import (
     DAY,
@@ -37,29 +36,14 @@ from tests.runtime.limit_samples import (
     OTHER,
     OTHER_KEY,
     VENUE,
+    Words,
     changed,
-    instance_in,
 )
 
 
 @pytest.fixture
 def folder(tmp_path) -> InstanceFolder:
     return InstanceFolder(str(tmp_path / "state"), "one")
-
-
-class Words:
-    """Two symbols, one strategy; a look is a number of losses."""
-
-    def __init__(self) -> None:
-        self.symbols = ("BTCUSDT", "ETHUSDT")
-        self.strategies = {1: "momentum"}
-        self.losses: int | None = 0
-
-    def look(self) -> int | None:
-        return self.losses
-
-    def kept(self, seen: int, wall_ns: int, mono_ns: int) -> KeptLimits:
-        return KeptLimits(at_ns=wall_ns, losses=seen)
 
 
 @pytest.fixture
@@ -137,10 +121,16 @@ def test_a_damaged_file_is_named_and_every_venue_of_it_is_unknown(keep, text):
     assert made.folder.limits() == LimitFile(lost=aside.name), "also if the run dies at once"
     assert aside.name in keep().keeper.begin(), "so the next start is no better off"
     made.keeper.tend()
+    made.keeper.tend(is_last=True)
+    made.keeper.adopt()
+    assert made.folder.limits() == LimitFile(lost=aside.name), "a person has to look first"
+    made.control.rearm_ns = 1
+    made.keeper.tend(is_last=True)
     assert made.folder.limits().venues[KEY].losses == 0, "it begins anew"
     assert keep().keeper.begin() == ""
     other = keep(LIVE)
     assert aside.name in other.keeper.begin() and other.keeper.earlier is None
+    other.control.rearm_ns = 1
     other.keeper.tend()
     assert keep(LIVE).keeper.begin() == "" and made.folder.limits().venues.keys() == {KEY, *OTHER}
 
@@ -163,12 +153,62 @@ def test_a_damaged_entry_is_a_matter_of_its_venue_alone(keep, text):
     assert aside_of(made).name in problem
     assert entry in json.loads(aside_of(made).read_text())["venues"]
     own.keeper.adopt()
-    assert entry in json.loads(path.read_text())["venues"], "left to the start"
-    own.keeper.tend()
+    own.keeper.tend(is_last=True)
+    assert entry in json.loads(path.read_text())["venues"], "left to the start, and to a person"
+    again = keep()
+    assert again.keeper.begin() == problem and aside_of(made), "one copy is enough"
+    own.control.rearm_ns = 1
+    own.keeper.tend(is_last=True)
     assert {key: one.losses for key, one in made.folder.limits().venues.items()} == {
         KEY: 0, OTHER_KEY: 4,
     }  # fmt: skip
     assert made.folder.limits().damaged == {} and keep().keeper.begin() == ""
+
+
+@pytest.mark.parametrize("case", ["whole", "entry", "no room", "hopeless"])
+def test_a_file_that_cannot_be_copied_is_written_over_by_nobody(keep, monkeypatch, case):
+    made = keep()
+    made.folder.path.mkdir(parents=True)
+    path = made.folder.path / "limits.json"
+    text = changed(latch="hunger") if case == "entry" else "{"
+    path.write_text(text)
+    read_text = Path.read_text
+
+    def read(self, *arguments):
+        if self == path and case == "hopeless":
+            raise OSError(errno.EIO, "Input/output error")
+        return read_text(self, *arguments)
+
+    def copy(source, target):
+        target.write_text("")
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    def link(self, target):
+        raise OSError(errno.EPERM, "Operation not permitted")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "read_text", read)
+        patch.setattr(shutil, "copyfile", copy)
+        if case != "no room":
+            patch.setattr(Path, "hardlink_to", link)
+        problem = made.keeper.begin()
+        assert "limits.json" in problem and made.keeper.earlier is None
+        made.control.rearm_ns = 1
+        for _ in range(3):
+            made.clock.s += 2
+            made.keeper.tend(is_last=True)
+    copies = list(made.folder.path.glob("limits.json.damaged-*"))
+    if case == "no room":
+        # A second name needs none.
+        assert [one.read_text() for one in copies] == [text]
+        assert made.folder.limits().venues[KEY].losses == 0
+        return
+    assert "Operation not permitted" in problem and "stays as it is" in problem
+    assert path.read_text() == text and copies == []
+    # Once there is room, what a person has re-armed is kept again.
+    made.clock.s += 2
+    made.keeper.tend()
+    assert aside_of(made).read_text() == text and made.folder.limits().venues[KEY].losses == 0
 
 
 def test_an_address_has_one_spelling_and_two_entries_for_it_are_none(keep):
@@ -307,67 +347,3 @@ def test_a_person_is_told_in_one_line(keep):
     late = describe(replace(KEPT, latched={}, trades={}), NOW_NS + DAY_NS)
     assert "2024-10-04 " in late and "today" not in late and "until" not in late
     assert "equity unknown" in describe(KeptLimits(at_ns=0), NOW_NS)
-
-
-@pytest.fixture
-def instance(tmp_path):
-    with instance_in(tmp_path) as found:
-        yield found
-
-
-@pytest.mark.parametrize("case", [
-    "adopted", "of another build", "touched since", "removed", "embedded", "damaged",
-    "no venue", "words say nothing",
-])  # fmt: skip
-def test_what_stands_in_the_segments_of_a_killed_run_is_kept(instance, case):
-    memory, folder = instance.memory, instance.folder
-    folder.write_venue(replace(VENUE, exchange_pid=7 if case == "embedded" else 0))
-    if case == "no venue":
-        folder.forget_venue()
-    folder.write_limits(LimitFile({KEY: KEPT, **OTHER}))
-    path = folder.path / "limits.json"
-    if case == "damaged":
-        path.write_text("{")
-    if case == "removed":
-        path.unlink()
-    before = path.read_text() if path.exists() else None
-    age_ns = 5 * 10**9 if case == "touched since" else 0
-    memory.process("supervisor").heartbeat_ns = time.monotonic_ns() - age_ns
-    words, log = Words(), SimpleNamespace(info=lambda *_, **__: None, warning=pytest.fail)
-    words.losses = None if case == "words say nothing" else 7
-    made = []
-
-    def make(attached, symbols, strategies):
-        assert (attached.instance, symbols) == (memory.instance, VENUE.symbols)
-        made.append(strategies)
-        return words
-
-    build_hash = 5 if case == "of another build" else 0
-    adopt_leftovers(memory.instance, folder, build_hash, make, {1: "momentum"}, log)
-    if case != "adopted":
-        assert (path.read_text() if path.exists() else None) == before
-        return
-    kept = folder.limits().venues
-    assert kept[KEY].losses == 7 and made == [{1: "momentum"}]
-    assert "GONEUSDT" in kept[KEY].latched and kept.keys() == {KEY, *OTHER}
-
-
-def test_the_supervisor_latches_when_the_file_is_damaged(instance):
-    instance.folder.path.mkdir(parents=True)
-    (instance.folder.path / "limits.json").write_text("{")
-    told: list[str] = []
-    log = SimpleNamespace(info=lambda *_, **__: None, error=lambda *_, **__: None)
-    guard = Guard(instance.settings, lambda *_: None, lambda *_: Words(), lambda _: [], told.append)
-    guard.begin(instance.memory, log, VENUE)
-    assert [latch[:2] for latch in held(instance.memory.control)] == [
-        ("supervisor", LatchReason.MEMORY)
-    ]
-    assert guard.kept_limits is None
-    guard.tend(None)
-    (row,) = instance.folder.latches()
-    assert row.reason == "memory" and "limits.json" in row.note, row
-    assert sum("limits.json" in line for line in told) == 2, "at once, and as the latch's note"
-    assert instance.folder.limits().venues[KEY].losses == 0
-    said: list[str] = []
-    guard.allow(said.append)
-    assert said == []

@@ -114,8 +114,26 @@ def test_so_does_rearming_when_the_segments_are_gone_too(no_run, by):
     assert folder.limits() == before
 
 
+@pytest.mark.parametrize("where", ["here", "elsewhere"])
+@pytest.mark.parametrize("is_latched_elsewhere", [False, True])
+def test_a_trip_counts_for_the_venue_that_it_was_on(no_run, where, is_latched_elsewhere):
+    """Sim trips, testnet is run after it and re-armed: its day's loss is not what was re-armed."""
+    folder = no_run.folder
+    folder.write_venue(VENUE)
+    folder.forget_venue()
+    of_sim = ("sim", "http://127.0.0.1:7")
+    # With another spelling of its address.
+    place = (VENUE.mode, f"{VENUE.rest_url}/") if where == "here" else of_sim
+    folder.add_latches([LatchRow("risk", "daily_loss", "", "", 5, "", *place)])
+    other = replace(OTHER[OTHER_KEY], latch="daily_loss" if is_latched_elsewhere else "")
+    before = LimitFile({KEY: replace(KEPT, latch="", latched={}), OTHER_KEY: other})
+    folder.write_limits(before)
+    assert rearm(no_run.settings, "yes") == 0
+    assert folder.limits() == (before.with_venue(KEY, RELEASED) if where == "here" else before)
+
+
 @pytest.mark.parametrize("is_told", [True, False])
-@pytest.mark.parametrize("case", ["entry", "file"])
+@pytest.mark.parametrize("case", ["entry", "file", "of another venue"])
 def test_rearming_ends_what_is_unknown_where_a_start_has_told_of_it(no_run, case, is_told):
     folder = no_run.folder
     folder.write_venue(VENUE)
@@ -123,8 +141,13 @@ def test_rearming_ends_what_is_unknown_where_a_start_has_told_of_it(no_run, case
     if case == "file":
         folder.write_limits(LimitFile(lost="limits.json.damaged-1"))
     before = folder.limits()
-    folder.add_latches([LatchRow("supervisor", "memory" if is_told else "operator", "", "", 5)])
+    reason, place = "memory" if is_told else "operator", KEY if case == "entry" else ("", "")
+    if case == "of another venue":
+        is_told, place = False, OTHER_KEY
+    folder.add_latches([LatchRow("supervisor", reason, "", "", 5, "", *place)])
     assert rearm(no_run.settings, "yes") == 0
+    copies = [path.read_text() for path in folder.path.glob("limits.json.damaged-*")]
+    assert copies == ([changed(latch="hunger")] if is_told and case == "entry" else [])
     after = folder.limits()
     assert (after.why_unknown(KEY) == "") is is_told
     assert after.why_unknown(OTHER_KEY) == before.why_unknown(OTHER_KEY)
