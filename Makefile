@@ -4,6 +4,8 @@
 PYTHON ?= python3
 VENV := .venv
 PY := $(VENV)/bin/python
+# Two make commands that start together set up one after the other: the lock is the Makefile itself.
+LOCKED := $(if $(shell command -v flock),flock Makefile,)
 PACKAGES := shm config runtime feed engine risk executor exchange
 
 # make run: seconds to run (none = until Ctrl-C), synthetic or capture, recordings, speed of replay,
@@ -48,15 +50,14 @@ help: ## show the targets
 $(VENV)/.runtime: requirements.lock
 	@$(PYTHON) -c 'import sys; v = sys.version_info; sys.exit(v < (3, 11) and \
 		f"error: Python >= 3.11 is needed: {v.major}.{v.minor} (set PYTHON=...)")'
-	@echo "setting up $(VENV) (once)"
-	@test -x $(PY) || $(PYTHON) -m venv $(VENV)
-	@$(PY) -m pip install --quiet --disable-pip-version-check -r requirements.lock
-	@touch $@
+	@$(LOCKED) sh -e -c 'if test $@ -nt requirements.lock; then exit 0; fi; \
+		echo "setting up $(VENV) (once)"; test -x $(PY) || $(PYTHON) -m venv $(VENV); \
+		$(PY) -m pip install --quiet --disable-pip-version-check -r requirements.lock; touch $@'
 
 $(VENV)/.dev: requirements-dev.lock $(VENV)/.runtime
-	@echo "setting up what tests and checks need (once)"
-	@$(PY) -m pip install --quiet --disable-pip-version-check -r requirements-dev.lock
-	@touch $@
+	@$(LOCKED) sh -e -c 'if test $@ -nt requirements-dev.lock; then exit 0; fi; \
+		echo "setting up what tests and checks need (once)"; \
+		$(PY) -m pip install --quiet --disable-pip-version-check -r requirements-dev.lock; touch $@'
 
 run: $(VENV)/.runtime ## start the pipeline: DURATION= MARKET= CAPTURE= SPEED= SET=
 	@$(PY) supervisor.py run $(RUN_OPTIONS) $(SET_OPTIONS)
@@ -71,7 +72,9 @@ stop: $(VENV)/.runtime ## stop the running instance in order
 	@$(PY) supervisor.py stop $(SET_OPTIONS)
 
 kill: $(VENV)/.runtime ## latch: only what reduces risk passes; withdraw orders, FLATTEN=yes closes positions
-	@$(PY) supervisor.py kill $(if $(filter yes,$(FLATTEN)),--flatten) $(SET_OPTIONS)
+	@case '$(FLATTEN)' in ''|yes) ;; *) echo 'error: FLATTEN must be yes or nothing: FLATTEN=$(FLATTEN)' >&2; \
+		exit 2;; esac
+	@$(PY) supervisor.py kill $(if $(FLATTEN),--flatten) $(SET_OPTIONS)
 
 rearm: $(VENV)/.runtime ## show what is latched, and let entries through again: CONFIRM=yes or a typed word
 	@$(PY) supervisor.py rearm $(if $(CONFIRM),--confirm '$(CONFIRM)') $(SET_OPTIONS)
@@ -81,7 +84,8 @@ logs: $(VENV)/.runtime ## follow the logs: all, or S=feed|engine|risk|executor|s
 		*) echo 'error: S must be feed, engine, risk, executor, supervisor, exchange or ledger: S=$(S)' >&2; \
 		exit 2;; esac; \
 	folder=$$($(PY) supervisor.py log-folder $(SET_OPTIONS)) && mkdir -p "$$folder" && cd "$$folder" && \
-		if [ '$(S)' != '*' ]; then touch $(S).log; fi && exec tail -n 20 -F $(S).log
+		if [ '$(S)' != '*' ]; then touch $(S).log; exec tail -n 20 -F $(S).log; fi && \
+		exec tail -n 20 -F supervisor.log feed.log engine.log risk.log executor.log exchange.log ledger.log 2>/dev/null
 
 test: $(VENV)/.dev build ## run all tests: those of the whole pipeline last, two at a time
 	@export NUMBA_CACHE_DIR=$$($(PY) -m runtime.jit_cache); failed=0; \
