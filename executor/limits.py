@@ -5,9 +5,9 @@ answers and of the REST headers X-MBX-ORDER-COUNT-(intervalNum)(intervalLetter) 
 account, the request weight there and in X-MBX-USED-WEIGHT-(intervalNum)(intervalLetter) that of the
 address. The headers have no limits: they are measured by those that WS-API answers and exchangeInfo
 stated.
-Comparisons wait when much of the weight is used, entries when most of it or of the orders is: the
-rest belongs to cancels, stops, exits and countdowns. Those wait for nothing but what the venue asks
-for by 429 and 418.
+Periodic comparisons wait when much of the weight is used, entries when most of it or of the orders
+is: the rest belongs to cancels, stops, exits and countdowns. Those wait for nothing but what the
+venue asks for by 429 and 418.
 """
 
 from __future__ import annotations

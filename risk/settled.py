@@ -1,4 +1,4 @@
-"""What the end of a run waits for, and what it would leave alone, read from risk's memory.
+"""What the end of a run waits for, read from risk's memory.
 
 No kernels: risk's agent asks while it closes, the supervisor when everybody has ended. Loop bound:
 symbol_count.
@@ -38,15 +38,10 @@ def _is_under_way(memory: SharedMemory, symbol: int) -> bool:
     return any(orders) or any(quotes.order_id) or any(quotes.stray_order_id)
 
 
-def unprotected(memory: SharedMemory) -> list[int]:
-    """Return the symbols with a position that no stop at the venue covers, as far as risk knows.
-
-    Where no stops are configured there are none.
-    """
-    return [s for s in range(memory.control.symbol_count) if _is_unprotected(memory, s)]
-
-
 def unsettled(memory: SharedMemory) -> list[int]:
-    """Return those, and the symbols with an entry, quote or exit under way."""
+    """Return the symbols with an order under way, or a position that no stop at the venue covers.
+
+    Where no stops are configured, none is missed.
+    """
     symbols = range(memory.control.symbol_count)
     return [s for s in symbols if _is_unprotected(memory, s) or _is_under_way(memory, s)]

@@ -5,7 +5,6 @@ from __future__ import annotations
 import subprocess
 import sys
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -21,7 +20,7 @@ from tests.naive.engine_bench import Bench
 from tests.naive.engine_stream import market
 
 ROOT = Path(__file__).resolve().parents[2]
-KERNELS = SimpleNamespace(mode="jit", engine_process=exported().engine_process)
+KERNELS = exported()
 SETTINGS = load(
     env_file=None,
     environ={},

@@ -11,7 +11,8 @@ from executor_exchange import Exchange, fill_symbols
 from executor_rig import Rig
 from executor_venue import ScriptedVenue
 
-from runtime.kernels import Kernels, load
+from runtime.kernels import Kernels
+from tests.compiled import exported
 
 MODULES = ("shm.rings", "shm.histograms", "runtime.waits", "executor.loop")
 
@@ -19,7 +20,7 @@ MODULES = ("shm.rings", "shm.histograms", "runtime.waits", "executor.loop")
 @pytest.fixture(scope="session")
 def kernels() -> Kernels:
     """The kernels as a trading process has them."""
-    return load("ahead")
+    return exported()
 
 
 @pytest.fixture

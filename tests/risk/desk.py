@@ -251,6 +251,17 @@ class Desk:
         self.look()
         return order
 
+    def close_too_much(self, lot: int) -> None:
+        """Open a position, and have its stop close so many lots more than there are."""
+        self.open()
+        self.best(449_000, 449_001)
+        self.look()
+        (stop,) = self.orders()
+        self.fill(stop, 449_000)
+        self.fill(stop, 449_000, lot=lot, done=stop.quantity_lot)
+        self.look()
+        assert self.header.untrusted == 1
+
     def rest(self, order: Any) -> None:
         """Let the venue take a stop, and risk hear of it."""
         self.report(order, OrderStatus.NEW)

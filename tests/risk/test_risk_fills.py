@@ -132,14 +132,7 @@ def test_a_late_fill_of_an_earlier_position_belongs_to_the_net_position(desk):
 
 
 def test_more_closed_than_opened_halts_entries(desk):
-    desk.open()
-    desk.best(449_000, 449_001)
-    desk.look()
-    (stop,) = desk.orders()
-    desk.fill(stop, 449_000)
-    desk.fill(stop, 449_000, lot=1, done=stop.quantity_lot)
-    desk.look()
-    assert desk.header.untrusted == 1
+    desk.close_too_much(1)
     assert desk.position().quantity_lot == -1
     desk.best(450_000, 450_001, 1)
     desk.signal(1, 1)

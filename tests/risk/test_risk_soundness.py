@@ -13,14 +13,7 @@ from tests.risk.desk import SYMBOL_COUNT
 
 def lose(desk) -> None:
     """Have more closed than was opened, and close the rest."""
-    desk.open()
-    desk.best(449_000, 449_001)
-    desk.look()
-    (stop,) = desk.orders()
-    desk.fill(stop, 449_000)
-    desk.fill(stop, 449_000, lot=2, done=stop.quantity_lot)
-    desk.look()
-    assert desk.header.untrusted == 1
+    desk.close_too_much(2)
     (back,) = desk.orders()
     desk.fill(back, 449_003)
     desk.look()

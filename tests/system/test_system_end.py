@@ -14,7 +14,7 @@ from risk.state import HEADER
 from shm.records import TERMINAL_STATUS_MIN
 from shm.tables import ProcessState
 from tests.system.hand import PATIENT, SILENT_ENGINE, Hand
-from tests.system.pipeline import wait_until
+from tests.system.pipeline import Pipeline, wait_until
 from tests.system.risk_kills import FAR, TRADING
 from tests.system.test_system_stops import (
     ETH,
@@ -46,6 +46,16 @@ def has_ended(entry: Any) -> bool:
     return bool(entry.status >= TERMINAL_STATUS_MIN)
 
 
+def begin(tmp_path: Path, venue, start, take_over) -> tuple[Pipeline, Any, Hand]:
+    """Start a run that leaves its positions, and have its signals in hand."""
+    keep = ("risk.flatten_on_stop=false", *PATIENT, *SILENT_ENGINE)
+    pipeline = start(tmp_path, settings=(*venue.settings, *TRADING, *LASTING, *keep))
+    memory = pipeline.attach()
+    hand = take_over(memory)
+    wait_until(lambda: hand.has_price(ETH), 20.0, "a price")
+    return pipeline, memory, hand
+
+
 def fill_unheard(memory, venue, hand: Hand) -> None:
     """Have an entry filled while risk is frozen: it has no stop, and risk does not know of it.
 
@@ -72,11 +82,7 @@ def test_an_entry_that_is_filled_while_the_system_stops_gets_its_stop(
     tmp_path: Path, venue, start, take_over
 ):
     """Risk is frozen before it hears of the fill, and wakes up when the executor is closing."""
-    keep = ("risk.flatten_on_stop=false", *PATIENT, *SILENT_ENGINE)
-    pipeline = start(tmp_path, settings=(*venue.settings, *TRADING, *LASTING, *keep))
-    memory = pipeline.attach()
-    hand = take_over(memory)
-    wait_until(lambda: hand.has_price(ETH), 20.0, "a price")
+    pipeline, memory, hand = begin(tmp_path, venue, start, take_over)
     fill_unheard(memory, venue, hand)
     risk = memory.process("risk").pid
     try:
@@ -98,11 +104,7 @@ def test_a_position_that_has_no_stop_at_the_end_is_told_and_closed(
     tmp_path: Path, venue, start, take_over
 ):
     """The venue takes no stop at all: what the end finds bare is closed without the pipeline."""
-    keep = ("risk.flatten_on_stop=false", *PATIENT, *SILENT_ENGINE)
-    pipeline = start(tmp_path, settings=(*venue.settings, *TRADING, *LASTING, *keep))
-    memory = pipeline.attach()
-    hand = take_over(memory)
-    wait_until(lambda: hand.has_price(ETH), 20.0, "a price")
+    pipeline, memory, hand = begin(tmp_path, venue, start, take_over)
     venue.fault(name="unavailable_503", path="algoOrder.place", count=0)
     venue.fault(name="unavailable_503", path="/fapi/v1/algoOrder", method="POST", count=0)
     for _ in range(20):
